@@ -1,0 +1,5 @@
+"""All metadata stands in pyproject.toml."""
+
+from setuptools import setup
+
+setup()

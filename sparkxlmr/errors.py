@@ -1,0 +1,68 @@
+"""The exceptions a user of sparkxlmr can meet.
+
+Every message has three parts: what came, what was expected, what to do. All of them derive from
+:class:`SparkxlmrError`, so ``except SparkxlmrError`` catches whatever this package raises on purpose; each also
+derives from the built-in exception that a Python user would expect (``ValueError``, ``FileNotFoundError``, ...).
+"""
+
+from __future__ import annotations
+
+
+class SparkxlmrError(Exception):
+    """Base of all errors that this package raises on purpose.
+
+    >>> try:
+    ...     raise SettingError("batchSize is 0.", "a whole number of at least 1", "set it with setBatchSize(8)")
+    ... except SparkxlmrError as error:
+    ...     print(error)
+    batchSize is 0. Expected a whole number of at least 1. To mend it: set it with setBatchSize(8).
+    """
+
+    def __init__(self, came: str, expected: str = "", remedy: str = "") -> None:
+        self.came, self.expected, self.remedy = came, expected, remedy
+        parts = [came if came.endswith((".", "!", "?")) else came + "."]
+        if expected:
+            parts.append(f"Expected {expected.rstrip('.')}.")
+        if remedy:
+            parts.append(f"To mend it: {remedy.rstrip('.')}.")
+        super().__init__(" ".join(parts))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        # The three parts survive pickling: errors travel from Spark's Python workers to the driver.
+        return type(self), (self.came, self.expected, self.remedy)
+
+
+class SettingError(SparkxlmrError, ValueError):
+    """A setting, argument or option has a value that cannot be used."""
+
+
+class InputError(SparkxlmrError, ValueError):
+    """A DataFrame or an input file does not have what a stage or command needs (column, type, schema)."""
+
+
+class OutputError(SparkxlmrError, ValueError):
+    """A result cannot be written where, or as, it was asked for."""
+
+
+class PresetNotFoundError(SparkxlmrError, FileNotFoundError):
+    """No preset of that name or at that place."""
+
+
+class NotAPresetError(SparkxlmrError, ValueError):
+    """A folder or file is there, but it is not a preset (or bundle) that can be read."""
+
+
+class DamagedModelError(SparkxlmrError, ValueError):
+    """Model files are incomplete or their content does not match their recorded hash."""
+
+
+class WeightsError(SparkxlmrError, ValueError):
+    """Weights do not fit the model: a name is missing, unused, or of another shape."""
+
+
+class EngineError(SparkxlmrError, RuntimeError):
+    """An engine is not installed or cannot run this model here."""
+
+
+class EnvironmentNotReadyError(SparkxlmrError, RuntimeError):
+    """Something outside the package is missing: Java, pyspark, or the package on an executor."""

@@ -1,0 +1,1 @@
+"""Keras 3 models: encoder layers, backbones, heads, preprocessors, tasks."""

@@ -1,0 +1,1 @@
+"""A model on disk and where it comes from: names and arrays, no Keras."""

@@ -1,0 +1,1 @@
+"""Running a saved model: bundle, engines, batch planning, predictor. Knows no Spark."""

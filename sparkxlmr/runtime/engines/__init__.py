@@ -1,0 +1,1 @@
+"""The engines, siblings behind one protocol."""

@@ -1,0 +1,1 @@
+"""Spark plumbing: annotation schema, params, distribution to executors, the base annotator."""

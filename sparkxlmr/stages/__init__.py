@@ -1,0 +1,1 @@
+"""The Spark ML stages, one file a stage: declarations and column arithmetic."""

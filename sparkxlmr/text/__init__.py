@@ -1,0 +1,1 @@
+"""Text to ids and back, and every pure text rule. Needs numpy and sentencepiece, nothing else."""
