@@ -1,5 +1,8 @@
-"""All metadata stands in pyproject.toml."""
+"""All metadata stands in pyproject.toml; here only what it cannot say: models/ travels as sparkxlmr.builtin."""
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-setup()
+setup(
+    packages=[*find_packages(include=["sparkxlmr*"]), "sparkxlmr.builtin"],
+    package_dir={"sparkxlmr.builtin": "models"},
+)

@@ -1,0 +1,1 @@
+"""The presets that ship with the package; in an installation this folder is ``sparkxlmr.builtin``."""
