@@ -1,0 +1,54 @@
+"""What the logits of a classifier become: scores, and the best labels. Pure functions over float32 arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkxlmr.errors import SettingError
+
+Floats = NDArray[np.float32]
+
+
+def softmax(logits: Floats) -> Floats:
+    """Scores that sum to 1 over the last axis; the largest logit is subtracted first, so nothing overflows.
+
+    `logits` is float32 of shape (..., classes); so is the result.
+
+    >>> softmax(np.array([[1000.0, 1000.0]], np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
+    logits = np.asarray(logits, np.float32)
+    if logits.size == 0:
+        return logits.copy()
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """A score between 0 and 1 for every label on its own (multi-label models); float32 in, float32 out.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0], np.float32)).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    logits = np.asarray(logits, np.float32)
+    # exp of a number that is never positive: no overflow on either side.
+    small = np.exp(-np.abs(logits))
+    return (np.where(logits >= 0, 1, small) / (1 + small)).astype(np.float32)
+
+
+def top(scores: Floats, n: int) -> tuple[NDArray[np.int32], Floats]:
+    """The `n` best labels of every row: ids int32 (rows, n) and their scores float32 (rows, n).
+
+    Ordered by falling score; of equal scores the smaller id comes first. An `n` beyond the number of classes
+    gives all of them. Raises SettingError where `n` is less than 1.
+
+    >>> ids, best = top(np.array([[0.2, 0.5, 0.2, 0.1]], np.float32), 3)
+    >>> ids.tolist()
+    [[1, 0, 2]]
+    """
+    if n < 1:
+        raise SettingError(f"The number of best labels is {n}", "at least 1", "ask for 1 or more")
+    scores = np.asarray(scores, np.float32)
+    ids = np.argsort(-scores, axis=-1, kind="stable")[:, :n].astype(np.int32)
+    return ids, np.take_along_axis(scores, ids, axis=-1)

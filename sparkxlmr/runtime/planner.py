@@ -1,0 +1,112 @@
+"""Which texts are run together. Pure: lengths in, lists of row numbers out.
+
+A batch is padded to its longest text, so a call costs `rows * width` tokens whatever the texts hold, and a
+fixed amount on top. The plan sorts texts by length and cuts the sorted list where the sum of both is least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkxlmr.errors import SettingError
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are run in one call, and the width they are padded to.
+
+    `rows` int64 (n,): positions in the list of lengths that was planned; `width`: tokens a row.
+    """
+
+    rows: Rows
+    width: int
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that the call computes, padding included."""
+        return len(self.rows) * self.width
+
+
+def padded_width(length: int, widths: Sequence[int] | None) -> int:
+    """The width a text of `length` tokens is padded to: the smallest of `widths` that holds it, else its own.
+
+    >>> padded_width(33, (32, 64, 128)), padded_width(33, None), padded_width(200, (32, 64, 128))
+    (64, 33, 200)
+    """
+    if widths is None:
+        return length
+    return min((width for width in widths if width >= length), default=length)
+
+
+def plan(
+    lengths: Sequence[int] | NDArray[np.integer],
+    max_tokens: int = 4096,
+    max_rows: int | None = None,
+    widths: Sequence[int] | None = None,
+    call_cost: int = 64,
+) -> list[Batch]:
+    """Batches that hold every row exactly once, longest texts first, with the fewest tokens computed.
+
+    - `lengths`: tokens of each text, at least 1 each.
+    - `max_tokens`: no batch computes more than this, padding included, unless one row alone is longer.
+    - `max_rows`: no batch holds more rows (Spark NLP's `batchSize`); None: no bound.
+    - `widths`: the few widths of an engine that compiles for each shape; None pads to the batch's longest.
+    - `call_cost`: what one more call costs, in tokens; larger values give fewer batches with more padding.
+
+    Raises SettingError where a bound is less than 1.
+
+    >>> [(batch.rows.tolist(), batch.width) for batch in plan([3, 100, 4, 100], max_tokens=256)]
+    [([1, 3], 100), ([2, 0], 4)]
+    """
+    for name, bound in (("max_tokens", max_tokens), ("max_rows", max_rows)):
+        if bound is not None and bound < 1:
+            raise SettingError(f"{name} is {bound}", "at least 1", "leave it out for the default")
+    sizes = np.maximum(np.asarray(lengths, np.int64), 1)
+    if not len(sizes):
+        return []
+    order = np.argsort(-sizes, kind="stable")
+    distinct, counts = np.unique(sizes, return_counts=True)
+    # From here on longest first, as `order`.
+    distinct = distinct[::-1]
+    ends = np.concatenate([[0], np.cumsum(counts[::-1])])
+    padded = np.array([padded_width(int(length), widths) for length in distinct])
+    rows_a_call = np.maximum(1, max_tokens // padded)
+    if max_rows is not None:
+        rows_a_call = np.minimum(rows_a_call, max_rows)
+    batches: list[Batch] = []
+    for first, last in _cuts(padded, ends, rows_a_call, call_cost):
+        segment = order[ends[first] : ends[last]]
+        n_calls = -(-len(segment) // int(rows_a_call[first]))
+        for rows in np.array_split(segment, n_calls):
+            batches.append(Batch(rows, padded_width(int(sizes[rows[0]]), widths)))
+    return batches
+
+
+def _cuts(
+    padded: NDArray[np.int64], ends: NDArray[np.int64], rows_a_call: NDArray[np.int64], call_cost: int
+) -> list[tuple[int, int]]:
+    """The cheapest way to cut the distinct lengths into segments that share a width; shortest path, exact.
+
+    Segment (i, j) holds the distinct lengths i to j-1 and is padded to the first, the longest: its cost is
+    the padded tokens of its rows and `call_cost` for each call that the bounds make of it.
+    """
+    n = len(padded)
+    cheapest = np.zeros(n + 1)
+    came_from = np.zeros(n + 1, np.int64)
+    for stop in range(1, n + 1):
+        rows = ends[stop] - ends[:stop]
+        cost = cheapest[:stop] + rows * padded[:stop] + -(-rows // rows_a_call[:stop]) * call_cost
+        best = int(np.argmin(cost))
+        cheapest[stop], came_from[stop] = cost[best], best
+    cuts: list[tuple[int, int]] = []
+    stop = n
+    while stop:
+        cuts.append((int(came_from[stop]), stop))
+        stop = int(came_from[stop])
+    return cuts[::-1]
