@@ -1,0 +1,61 @@
+"""Lists of ids to the two padded arrays that every encoder takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sparkxlmr.errors import SettingError
+
+WIDTHS = (16, 32, 64, 128, 256, 512)
+
+
+def pack(
+    ids: Sequence[Sequence[int]], pad_id: int, width: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pads lists of ids to one width.
+
+    Args:
+        ids: n lists of token ids.
+        pad_id: what fills the places behind each list.
+        width: the number of columns; None takes the longest list's length.
+
+    Returns:
+        ``(token_ids, padding_mask)``, both int32 of shape (n, width); the mask is 1 where a token stands,
+        0 on padding.
+
+    Raises:
+        SettingError: a list is longer than ``width``.
+
+    >>> token_ids, padding_mask = pack([[0, 7, 2], [0, 2]], pad_id=1)
+    >>> token_ids.tolist(), padding_mask.tolist()
+    ([[0, 7, 2], [0, 2, 1]], [[1, 1, 1], [1, 1, 0]])
+    """
+    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+    longest = int(lengths.max(initial=0))
+    if width is None:
+        width = longest
+    if longest > width:
+        raise SettingError(
+            f"A list of {longest} ids is longer than the width {width}",
+            "lists that fit",
+            "truncate them first, or pass a larger width",
+        )
+    filled = np.arange(width) < lengths[:, None]
+    token_ids = np.full((len(ids), width), pad_id, dtype=np.int32)
+    token_ids[filled] = np.fromiter((i for row in ids for i in row), dtype=np.int32, count=int(lengths.sum()))
+    return token_ids, filled.astype(np.int32)
+
+
+def width_for(length: int, max_length: int) -> int:
+    """The next of a few widths that holds ``length`` ids, never above ``max_length``.
+
+    Engines that compile once per shape then meet few shapes: 16, 32, 64, ..., 512, then multiples of 512.
+
+    >>> width_for(17, 512), width_for(100, 120), width_for(600, 8192)
+    (32, 120, 1024)
+    """
+    last = WIDTHS[-1]
+    wanted = next((w for w in WIDTHS if w >= length), -(-length // last) * last)
+    return min(wanted, max_length)
