@@ -1,0 +1,106 @@
+"""One verified copy a host: made once, checked once, never trusted to strangers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, SettingError
+from sparkxlmr.runtime import host
+from sparkxlmr.runtime.archive import pack
+from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.locks import locked
+
+
+@pytest.fixture
+def verifications(monkeypatch):
+    """Folders whose every byte was read."""
+    read, verify = [], Bundle.verify
+    monkeypatch.setattr(Bundle, "verify", lambda self: (read.append(self.folder), verify(self))[1])
+    return read
+
+
+def test_a_folder_is_read_once_until_it_changes(plain_bundle, host_home, verifications):
+    for _ in range(3):
+        assert host.verified_folder(plain_bundle) is plain_bundle
+    assert len(verifications) == 1
+    graph = plain_bundle.file("graph.bin")
+    graph.write_bytes(b"GRAPH")
+    os.utime(graph, ns=(1, 1))
+    with pytest.raises(DamagedModelError, match=r"graph\.bin"):
+        host.verified_folder(plain_bundle)
+    assert len(verifications) == 2
+
+
+def test_an_archive_is_unpacked_once_by_many(plain_bundle, host_home, tmp_path):
+    archive = pack(plain_bundle, tmp_path)
+    fetched, found = [], []
+
+    def fetch(target):
+        fetched.append(target)
+        time.sleep(0.1)
+        shutil.copy(archive, target)
+
+    threads = [
+        threading.Thread(target=lambda: found.append(host.unpacked_once(plain_bundle.hash, fetch)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fetched) == 1
+    assert {bundle.hash for bundle in found} == {plain_bundle.hash}
+    assert not fetched[0].exists()
+    assert found[0].folder.is_relative_to(host_home)
+
+
+def test_a_copy_that_lost_a_file_is_made_again(plain_bundle, host_home, tmp_path):
+    archive = pack(plain_bundle, tmp_path)
+    first = host.unpacked_once(plain_bundle.hash, archive)
+    first.file("graph.bin").unlink()
+    assert host.unpacked_once(plain_bundle.hash, archive).verify().hash == plain_bundle.hash
+
+
+def test_another_bundle_is_refused(plain_bundle, host_home, tmp_path):
+    archive = pack(plain_bundle, tmp_path)
+    with pytest.raises(DamagedModelError, match="holds the bundle"):
+        host.unpacked_once("a" * 64, archive)
+    with pytest.raises(SettingError, match="64 hexadecimal digits"):
+        host.unpacked_once("../../x", archive)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="who owns a folder is asked of POSIX systems only")
+def test_a_folder_that_others_may_write_to_is_refused(host_home, monkeypatch):
+    assert host.host_folder().stat().st_mode & 0o777 == 0o700
+    host_home.chmod(0o777)
+    with pytest.raises(EnvironmentNotReadyError, match="SPARKXLMR_HOST_FOLDER"):
+        host.host_folder()
+    host_home.chmod(0o700)
+    monkeypatch.setattr(os, "getuid", lambda: os.stat(host_home).st_uid + 1)
+    with pytest.raises(EnvironmentNotReadyError, match="another user"):
+        host.host_folder()
+
+
+def test_a_link_to_another_folder_is_refused(host_home, tmp_path):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    host_home.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EnvironmentNotReadyError, match="no folder"):
+        host.host_folder()
+
+
+def test_a_lock_outlives_no_crash(tmp_path):
+    """A process that is killed while it holds the lock leaves it free."""
+    code = "import os, sys\nfrom sparkxlmr.runtime.locks import locked\n"
+    code += "with locked(sys.argv[1]):\n    print('held', flush=True)\n    os.kill(os.getpid(), 9)\n"
+    crashed = subprocess.run([sys.executable, "-c", code, str(tmp_path / "lock")], stdout=subprocess.PIPE)
+    assert crashed.stdout == b"held\n"
+    assert crashed.returncode != 0
+    with locked(tmp_path / "lock"):
+        pass
