@@ -1,8 +1,8 @@
 """XLM-R's tokenizer: text to ids and back, with ids equal to Hugging Face's slow ``XLMRobertaTokenizer``.
 
 The vocabulary is a SentencePiece model; the ids around it are fairseq's (Conneau et al. 2020, and
-``tokenization_xlm_roberta.py`` in Hugging Face transformers): ``<s>`` 0, ``<pad>`` 1, ``</s>`` 2, ``<unk>`` 3,
-every other piece its SentencePiece id plus one, ``<mask>`` last.
+``tokenization_xlm_roberta.py`` in Hugging Face transformers): ``<s>`` 0, ``<pad>`` 1, ``</s>`` 2,
+``<unk>`` 3, every other piece its SentencePiece id plus one, ``<mask>`` last.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class XlmRobertaTokenizer:
         """Ids of each pair as ``<s> first </s></s> second </s>``, at most ``max_length`` of them.
 
         Args:
-            truncate: ``"round_robin"`` shortens the longer text first (keras-hub's name; Hugging Face calls the
-                same rule ``longest_first``); ``"waterfall"`` keeps what it can of the first text.
+            truncate: ``"round_robin"`` shortens the longer text first (keras-hub's name; Hugging Face calls
+                this ``longest_first``); ``"waterfall"`` keeps what it can of the first text.
 
         Raises:
             SettingError: ``max_length`` is below 4, or ``truncate`` is neither of the two.
@@ -195,7 +195,7 @@ class XlmRobertaTokenizer:
     # --- ids to text ---
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids, without ``<s>``, ``<pad>``, ``</s>`` and ``<mask>``; unknown pieces read ``⁇``.
+        """The text of the ids, without ``<s> <pad> </s> <mask>``; unknown pieces read ``⁇``.
 
         Raises:
             SettingError: an id is outside the vocabulary.

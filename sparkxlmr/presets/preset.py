@@ -1,0 +1,180 @@
+"""A preset: one model on disk, opened by name or path, read without Keras."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError
+from sparkxlmr.presets import builtin, hugging_face, keras_hub
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets.files import sha256_of
+from sparkxlmr.presets.tables import Entry, entries
+
+__all__ = ["BackboneConfig", "Preset", "TaskConfig"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model folder that was looked at, weights not yet read.
+
+    Attributes:
+        path: the folder.
+        name: the folder's own name; for a built-in preset that is its handle.
+        config: the encoder.
+        task: the head, or None for a bare encoder.
+        labels: one name a class in id order; ``LABEL_0``, ``LABEL_1``, ... where the preset names none.
+        vocabulary_path: the SentencePiece model.
+        sequence_length: how many ids of a text the model is meant to read.
+        truncate: how a pair that is too long is shortened (``"round_robin"`` or ``"waterfall"``).
+        layout: ``"keras_hub"`` or ``"hugging_face"``, whose folder it is.
+    """
+
+    path: Path
+    name: str
+    config: BackboneConfig
+    task: TaskConfig | None
+    labels: tuple[str, ...]
+    vocabulary_path: Path
+    sequence_length: int
+    truncate: str
+    layout: str
+
+    @classmethod
+    def open(cls, handle: str | PathLike[str]) -> Preset:
+        """Looks at a preset: a built-in name, a keras-hub preset folder, or a Hugging Face checkpoint folder.
+
+        Raises:
+            PresetNotFoundError: no built-in preset and no folder is called so.
+            NotAPresetError: the folder or file there is not one of XLM-R.
+            DamagedModelError: the vocabulary or a weights file is missing.
+        """
+        path = _resolve(handle)
+        config_path = path / keras_hub.CONFIG
+        if not config_path.is_file():
+            raise NotAPresetError(
+                f"{path} has no {keras_hub.CONFIG}" if path.is_dir() else f"{path} is a file",
+                "a preset folder",
+                "pass the folder that save_to_preset wrote, or a Hugging Face checkpoint folder",
+            )
+        if hugging_face.is_checkpoint(keras_hub.read_json(config_path)):
+            config, task, labels = hugging_face.describe(path)
+            preset = cls(
+                path=path,
+                name=path.name,
+                config=config,
+                task=task,
+                labels=labels,
+                vocabulary_path=path / hugging_face.VOCABULARY,
+                sequence_length=min(keras_hub.DEFAULT_SEQUENCE_LENGTH, config.max_sequence_length),
+                truncate=keras_hub.DEFAULT_TRUNCATE,
+                layout="hugging_face",
+            )
+        else:
+            told = keras_hub.describe(path)
+            preset = cls(
+                path=path,
+                name=path.name,
+                config=told.config,
+                task=told.task,
+                labels=told.labels,
+                vocabulary_path=path / keras_hub.VOCABULARY,
+                sequence_length=told.sequence_length,
+                truncate=told.truncate,
+                layout="keras_hub",
+            )
+        preset._check_files()
+        return preset
+
+    def weights(self, dtype: str | None = "float32") -> dict[str, np.ndarray]:
+        """Reads all weights: canonical names (:mod:`~sparkxlmr.presets.tables`) to arrays, kernels as (in, out).
+
+        Args:
+            dtype: the dtype of the arrays; None leaves each as it is stored (float16 stays float16).
+
+        Raises:
+            DamagedModelError: a weights file cannot be read, or differs from the sha256 that was recorded
+                when it was written.
+            WeightsError: a weight is missing, unused or of another shape.
+        """
+        self._check_hashes()
+        stored = self._reader(self.path, entries(self.config, self.task))
+        if dtype is None:
+            return stored
+        return {name: array.astype(dtype, copy=False) for name, array in stored.items()}
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
+        total = hashlib.sha256()
+        for path in self._files():
+            total.update(f"{path.relative_to(self.path).as_posix()}\0{sha256_of(path)}\n".encode())
+        return total.hexdigest()
+
+    @property
+    def _reader(self) -> Callable[[Path, tuple[Entry, ...]], dict[str, np.ndarray]]:
+        return hugging_face.read_weights if self.layout == "hugging_face" else keras_hub.read_weights
+
+    def _weights_files(self) -> list[Path]:
+        if self.layout == "hugging_face":
+            return hugging_face.weights_files(self.path)
+        files = [self.path / keras_hub.MODEL_WEIGHTS]
+        return files if self.task is None else [*files, self.path / keras_hub.TASK_WEIGHTS]
+
+    def _files(self) -> list[Path]:
+        jsons = [self.path / name for name in (keras_hub.CONFIG, keras_hub.TASK, keras_hub.PREPROCESSOR)]
+        return [
+            *(path for path in jsons if path.is_file()),
+            *self._weights_files(),
+            *([self.vocabulary_path] if self.vocabulary_path.is_file() else []),
+        ]
+
+    def _check_files(self) -> None:
+        needed = self._weights_files()
+        if self.task is not None:
+            needed.append(self.vocabulary_path)
+        for path in needed:
+            if not path.is_file() and not path.with_suffix(".json").is_file():
+                raise DamagedModelError(
+                    f"The preset {self.path} has no {path.relative_to(self.path)}",
+                    "a whole preset folder",
+                    "copy or fetch the preset again",
+                )
+
+    def _check_hashes(self) -> None:
+        metadata = self.path / keras_hub.METADATA
+        recorded = keras_hub.read_json(metadata).get(keras_hub.RECORDED) if metadata.is_file() else None
+        for path in self._weights_files():
+            wanted = recorded.get(path.name) if isinstance(recorded, dict) else None
+            if wanted is not None and path.is_file() and sha256_of(path) != wanted:
+                raise DamagedModelError(
+                    f"{path} differs from what was saved (sha256 {sha256_of(path)[:12]}...)",
+                    f"sha256 {wanted[:12]}..., as {keras_hub.METADATA} records it",
+                    "copy or fetch the preset again",
+                )
+
+
+def _resolve(handle: str | PathLike[str]) -> Path:
+    if isinstance(handle, str) and handle in builtin.names():
+        return builtin.locate(handle)
+    path = Path(handle).expanduser()
+    try:
+        if path.exists():
+            return path.absolute()
+    except OSError as error:
+        raise PresetNotFoundError(
+            f"The preset {str(handle)!r} cannot be reached: {error.strerror}",
+            "the path of a folder that this user may read",
+            "check the path and its permissions",
+        ) from error
+    shipped = ", ".join(builtin.names()) or "none in this installation"
+    raise PresetNotFoundError(
+        f"There is no preset {str(handle)!r}: no built-in preset and no folder is called so",
+        f"a built-in name ({shipped}) or the path of a preset folder",
+        "check the spelling; a model on a hub is fetched to a folder first",
+    )
