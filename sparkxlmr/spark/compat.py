@@ -1,0 +1,67 @@
+"""What differs between Spark versions (3.5 and 4.x), each difference in one function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pyspark
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+
+SPARK_VERSION = tuple(int(part) for part in pyspark.__version__.split(".")[:2])
+
+
+def valid_utf8(text: Column) -> Column:
+    """A string column whose malformed bytes are replaced by U+FFFD, as Python and Arrow need it.
+
+    Spark strings may hold any bytes (``cast(X'FF' as string)``, a file in another encoding); Arrow refuses
+    them in the middle of a job. Spark 4 has ``make_valid_utf8``. On 3.5 ``decode`` replaces; on 4 it would
+    raise.
+    """
+    if hasattr(F, "make_valid_utf8"):
+        return F.make_valid_utf8(text)
+    return F.decode(text.cast("binary"), "UTF-8")
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """Whether the session talks to a Connect server: no SparkContext, no broadcast, no JVM at hand."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Whether tasks run on the driver's own machine, in its JVM (`local`, `local[4]`; not `local-cluster`)."""
+    master = "" if is_connect(spark) else conf(spark, "spark.master", "")
+    return master == "local" or master.startswith("local[")
+
+
+def conf(spark: SparkSession, name: str, default: str) -> str:
+    """A session's setting, `default` where nobody set it."""
+    value = spark.conf.get(name, default)
+    return default if value is None else str(value)
+
+
+def metadata_session(io: Any) -> Any:
+    """What `DefaultParamsWriter` and `DefaultParamsReader` want from an MLWriter or MLReader in this version.
+
+    Spark 4 takes the session (so that Connect works), 3.5 the SparkContext.
+    """
+    return io.sparkSession if SPARK_VERSION >= (4, 0) else io.sc
+
+
+def ensure_worker_python(spark: SparkSession) -> None:
+    """In local mode let the workers run this very Python, where neither environment nor settings name another.
+
+    Spark would take the first `python3` on PATH, which need not have this package. Works on a running session.
+    """
+    setting = "spark.sql.execution.pyspark.python"
+    settings = (setting, "spark.pyspark.python", "spark.pyspark.driver.python")
+    named = any(os.environ.get(name) for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"))
+    if is_local(spark) and not named and not any(conf(spark, name, "") for name in settings):
+        spark.conf.set(setting, sys.executable)
+
+
+def gpus_of_tasks(spark: SparkSession) -> bool:
+    """Whether Spark gives GPUs to tasks in this session (`spark.task.resource.gpu.amount`)."""
+    return float(conf(spark, "spark.task.resource.gpu.amount", "0") or 0) > 0
