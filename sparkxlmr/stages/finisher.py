@@ -1,0 +1,119 @@
+"""Finisher: from annotation columns to plain strings and arrays, in SQL alone."""
+
+from __future__ import annotations
+
+from pyspark.ml import Transformer
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
+
+from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.spark.annotation import is_annotation_field, quoted
+from sparkxlmr.spark.annotator import find_field
+from sparkxlmr.spark.params import Settings, param
+
+_EMBEDDINGS = ("word_embeddings", "sentence_embeddings")
+
+
+class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+    """Turn annotation columns into columns that any tool reads, and drop the annotations.
+
+    For each input column comes an array of the results (``outputAsArray``, the default), or one string: the
+    results joined by ``annotationSplitSymbol``. With ``includeMetadata`` an array gets a second column
+    ``<output>_metadata``, an array of (key, value) pairs of all annotations in turn, with fields ``_1`` and
+    ``_2``; in a string each annotation is written ``key->value#result->text``, parts joined by
+    ``valueSplitSymbol``. A null column gives an empty array or string. ``cleanAnnotations`` drops every
+    annotation column of the DataFrame, input or not. Behaves as Spark NLP's stage of that name.
+
+    >>> Finisher().setInputCols(["document", "token"]).getInputCols()
+    ['document', 'token']
+    """
+
+    inputCols = param("Names of the annotation columns to read, of any annotator type.", list)
+    outputCols = param("Names of the columns to make; unset: finished_ and the input's name.", list, [])
+    outputAsArray = param("Arrays of results, instead of one joined string.", bool, True)
+    cleanAnnotations = param("Drop every annotation column.", bool, True)
+    includeMetadata = param("Give the metadata too.", bool, False)
+    valueSplitSymbol = param("Stands between the metadata and the result of one annotation.", str, "#")
+    annotationSplitSymbol = param("Stands between annotations.", str, "@")
+    parseEmbeddingsVectors = param("Give embeddings (as text) in place of their results.", bool, False)
+
+    def _transform(self, df: DataFrame) -> DataFrame:
+        fields = self._input_fields(df)
+        outputs = self._output_names([field.name for field in fields])
+        as_array, with_metadata = self.setting("outputAsArray"), self.setting("includeMetadata")
+        made = {
+            output: self._results(quoted(field.name)) if as_array else self._joined(quoted(field.name))
+            for field, output in zip(fields, outputs, strict=True)
+        }
+        if as_array and with_metadata:
+            for field, output in zip(fields, outputs, strict=True):
+                made[f"{output}_metadata"] = _metadata_pairs(quoted(field.name))
+        taken = {name.lower() for name in made}
+        annotations = [
+            quoted(field.name)
+            for field in df.schema
+            if is_annotation_field(field) and field.name.lower() not in taken
+        ]
+        result = df.withColumns(made)
+        return result.drop(*annotations) if self.setting("cleanAnnotations") else result
+
+    def _input_fields(self, df: DataFrame) -> list[StructField]:
+        stage = type(self).__name__
+        fields = [find_field(df.schema, name, stage) for name in self.required("inputCols")]
+        for field in fields:
+            if not is_annotation_field(field):
+                there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"
+                raise InputError(
+                    f"{stage}: column {field.name!r} has type {field.dataType.simpleString()}",
+                    f"one of the annotation columns there: {there}",
+                    "name an annotation column with setInputCols",
+                )
+        return fields
+
+    def _output_names(self, inputs: list[str]) -> list[str]:
+        names = self.setting("outputCols") or [f"finished_{name}" for name in inputs]
+        if len(names) != len(inputs) or len({name.lower() for name in names}) != len(names):
+            raise SettingError(
+                f"Finisher: outputCols is {names!r}, and there are {len(inputs)} input columns",
+                "one name for each input column, all different",
+                "call setOutputCols([...]), or leave it unset",
+            )
+        return names
+
+    def _text(self, annotation: Column) -> Column:
+        """The text that stands for one annotation: its result, or its numbers."""
+        result = F.coalesce(annotation["result"], F.lit(""))
+        if not self.setting("parseEmbeddingsVectors"):
+            return result
+        numbers = F.array_join(annotation["embeddings"].cast("array<string>"), " ")
+        return F.when(annotation["annotatorType"].isin(*_EMBEDDINGS), numbers).otherwise(result)
+
+    def _results(self, annotations: Column) -> Column:
+        empty = F.array().cast("array<string>")
+        return F.coalesce(F.transform(annotations, self._text), empty)
+
+    def _joined(self, annotations: Column) -> Column:
+        def written(annotation: Column) -> Column:
+            if not self.setting("includeMetadata"):
+                return self._text(annotation)
+            pairs = F.transform(
+                _entries(annotation),
+                lambda e: F.concat(e["key"], F.lit("->"), F.coalesce(e["value"], F.lit("null"))),
+            )
+            parts = F.concat(pairs, F.array(F.concat(F.lit("result->"), self._text(annotation))))
+            return F.array_join(parts, self.setting("valueSplitSymbol"))
+
+        joined = F.array_join(F.transform(annotations, written), self.setting("annotationSplitSymbol"))
+        return F.coalesce(joined, F.lit(""))
+
+
+def _entries(annotation: Column) -> Column:
+    """The metadata of an annotation as an array of (key, value); a null map is empty."""
+    return F.map_entries(F.coalesce(annotation["metadata"], F.create_map().cast("map<string,string>")))
+
+
+def _metadata_pairs(annotations: Column) -> Column:
+    pair = "array<struct<_1:string,_2:string>>"
+    return F.coalesce(F.flatten(F.transform(annotations, _entries)).cast(pair), F.array().cast(pair))
