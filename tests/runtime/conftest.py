@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import MANIFEST, Bundle, Manifest, describe_files
+from sparkxlmr.runtime.compiler import compile_bundle
+from sparkxlmr.runtime.predictor import Predictor
 
 SHAPE = {
     "vocabulary": 60,
@@ -146,3 +150,47 @@ def make_plain_bundle(folder: Path, content: bytes = b"graph") -> Bundle:
     )
     (folder / MANIFEST).write_bytes(manifest.to_bytes())
     return Bundle.open(folder)
+
+
+HUGGING_FACE = Path(__file__).parents[1] / "fixtures" / "hugging_face" / "xlmr_sequence_classification"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Texts and what Hugging Face's own model says about them (see the NOTICE for where they come from)."""
+    expected = json.loads((HUGGING_FACE / "expected.json").read_text(encoding="utf-8"))
+    # The recorded logits of a text that spells `<pad>` are of another attention mask: only its ids count.
+    compared = np.array(["<pad>" not in text for text in expected["texts"]])
+    return expected["texts"], expected["max_length"], np.array(expected["logits"], np.float32), compared
+
+
+@pytest.fixture(scope="session")
+def golden_preset():
+    return Preset.open(HUGGING_FACE)
+
+
+@pytest.fixture(scope="session")
+def golden_bundles(golden_preset, tmp_path_factory):
+    """`golden_bundles(engine)`: the golden model compiled for the engine, once for all tests."""
+    folder = tmp_path_factory.mktemp("bundles")
+
+    def compiled(engine: str) -> Bundle:
+        if not (folder / engine).exists():
+            return compile_bundle(golden_preset, engine, folder / engine)
+        return Bundle.open(folder / engine)
+
+    return compiled
+
+
+@pytest.fixture(scope="session")
+def golden_predictor(golden_bundles):
+    """`golden_predictor(engine, precision)`: the golden model, open."""
+    opened: dict[tuple[str, str], Predictor] = {}
+
+    def predictor(engine: str = "openvino", precision: str = "float32") -> Predictor:
+        key = engine, precision
+        if key not in opened:
+            opened[key] = Predictor(golden_bundles(engine), precision, threads=2)
+        return opened[key]
+
+    return predictor

@@ -1,1 +1,79 @@
-"""The engines, siblings behind one protocol."""
+"""The engines, siblings behind one protocol. Adding one is adding a file.
+
+A module of this package whose name has no underscore is an engine of that name and defines `ENGINE`. It may
+import its framework inside functions only, so that asking for names and installations costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import Bundle
+
+
+class Runner(Protocol):
+    """A loaded model. `run` may be called from several threads."""
+
+    @property
+    def widths(self) -> tuple[int, ...] | None:
+        """The few widths to pad to, for an engine that compiles for every shape it meets; None: any width."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """Padded tokens of a call beyond which this engine gains no speed on this machine."""
+
+    def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Logits (rows, classes) of two int32 arrays (rows, width); the mask is 1 on tokens, 0 on padding."""
+
+
+class Engine(Protocol):
+    """What runs a bundle. `install`: the command that installs it; `revision` counts changes of `compile`."""
+
+    name: str
+    install: str
+    precisions: tuple[str, ...]
+    revision: int
+
+    def installed(self) -> bool:
+        """Whether the framework is there; imports nothing."""
+
+    def compile(self, preset: Preset, folder: Path) -> list[str]:
+        """Writes the engine's files into the empty `folder`; returns their names, with `/` below it."""
+
+    def load(self, bundle: Bundle, precision: str, threads: int | None) -> Runner:
+        """Opens the files of a verified bundle. `threads`: of one call; None leaves it to the engine.
+
+        Raises EngineError where the engine is missing or cannot read the files.
+        """
+
+
+def engine_names() -> tuple[str, ...]:
+    """The names of all engines, installed or not, in alphabetical order.
+
+    >>> engine_names()
+    ('openvino', 'tensorflow')
+    """
+    return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if "_" not in found.name))
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name, installed or not. Raises SettingError where there is none."""
+    if name not in engine_names():
+        raise SettingError(
+            f"The engine is {name!r}", f"'auto' or one of {engine_names()}", "set one of these engines"
+        )
+    engine: Engine = importlib.import_module(f"{__name__}.{name}").ENGINE
+    return engine
+
+
+def available() -> tuple[str, ...]:
+    """The names of the engines that are installed here; no framework is imported."""
+    return tuple(name for name in engine_names() if engine_named(name).installed())

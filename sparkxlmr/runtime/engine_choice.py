@@ -1,0 +1,71 @@
+"""Which engine and precision run a model, where the user leaves it open. Decided on the driver."""
+
+from __future__ import annotations
+
+import logging
+
+from sparkxlmr.errors import EngineError, SettingError
+from sparkxlmr.runtime.engines import available, engine_named, engine_names
+
+_log = logging.getLogger(__name__)
+
+
+def resolve_engine(name: str, gpu: bool = False) -> str:
+    """The engine that runs: `name` itself, or for `"auto"` the one that fits this machine.
+
+    `gpu`: whether the tasks get a GPU (`spark.task.resource.gpu.amount`, or in local mode a GPU that is
+    visible). `"auto"` takes tensorflow with a GPU, else openvino where installed, else tensorflow. With a GPU
+    but no tensorflow it takes openvino and says so in the log. Raises SettingError for an unknown name,
+    EngineError for an engine that is not installed here.
+    """
+    if name != "auto":
+        return require_installed(name)
+    installed = available()
+    order = ("tensorflow", "openvino") if gpu else ("openvino", "tensorflow")
+    chosen = next((engine for engine in order if engine in installed), None)
+    if chosen is None:
+        raise EngineError(
+            "No engine is installed",
+            f"one of {engine_names()}",
+            "; or ".join(engine_named(engine).install for engine in engine_names()),
+        )
+    if gpu and chosen != "tensorflow":
+        _log.warning(
+            "There is a GPU, but the engine for it is not installed (pip install 'sparkxlmr[gpu]'): "
+            "the model runs on the CPU with %s.",
+            chosen,
+        )
+    return chosen
+
+
+def require_installed(name: str) -> str:
+    """`name`, if it is an engine that is installed here. Raises SettingError or EngineError."""
+    engine = engine_named(name)
+    if not engine.installed():
+        there = available()
+        raise EngineError(
+            f"The engine {name!r} is not installed here",
+            f"one that is ({', '.join(there)})" if there else "an installed engine",
+            f"{engine.install}, on the driver and every executor, or set the engine to 'auto'",
+        )
+    return name
+
+
+def resolve_precision(precision: str, engine: str) -> str:
+    """The precision that runs. `"auto"` is float32: exact; narrower ones are the user's choice.
+
+    Raises SettingError where the engine has no such precision.
+
+    >>> resolve_precision("auto", "openvino"), resolve_precision("bfloat16", "openvino")
+    ('float32', 'bfloat16')
+    """
+    choices = engine_named(engine).precisions
+    if precision == "auto":
+        return "float32"
+    if precision not in choices:
+        raise SettingError(
+            f"The precision is {precision!r}",
+            f"'auto' or one of {choices}, which the engine {engine} has",
+            "set one of these, or another engine",
+        )
+    return precision

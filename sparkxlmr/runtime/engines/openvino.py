@@ -1,0 +1,91 @@
+"""OpenVINO: the CPU engine. Weights stay in the file, mapped into memory and shared by all workers of a
+host."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkxlmr.errors import EngineError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import Bundle
+
+GRAPH, WEIGHTS = "model.xml", "model.bin"
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_log = logging.getLogger(__name__)
+
+
+class OpenVinoEngine:
+    name = "openvino"
+    install = "pip install openvino"
+    precisions = ("float32", "bfloat16")
+    revision = 1
+
+    def installed(self) -> bool:
+        return importlib.util.find_spec("openvino") is not None
+
+    def compile(self, preset: Preset, folder: Path) -> list[str]:
+        import openvino as ov
+
+        from sparkxlmr.runtime.engines.openvino_graph import classifier_graph
+
+        config = preset.config
+        graph = classifier_graph(
+            preset.weights(), config.num_layers, config.num_heads, config.layer_norm_epsilon
+        )
+        ov.serialize(graph, folder / GRAPH, folder / WEIGHTS)
+        return [GRAPH, WEIGHTS]
+
+    def load(self, bundle: Bundle, precision: str, threads: int | None) -> OpenVinoRunner:
+        import openvino as ov
+
+        core = ov.Core()
+        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
+            precision = "float32"
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            # Pinned, the workers of a host would all sit on its first cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            # The weights are mapped, not read: OpenVINO's default for files.
+            model = core.read_model(str(bundle.file(GRAPH)), str(bundle.file(WEIGHTS)))
+            return OpenVinoRunner(core.compile_model(model, "CPU", settings))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()
+            raise EngineError(
+                f"OpenVINO {ov.__version__} cannot open {bundle.folder}: {reason[-1] if reason else error!r}",
+                "a bundle compiled by this or an earlier release",
+                "compile the preset again, or upgrade openvino",
+            ) from error
+
+
+class OpenVinoRunner:
+    """Any width goes: OpenVINO keeps one program for dynamic shapes."""
+
+    widths = None
+    batch_tokens = 4096
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
+
+    def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        with self._lock:
+            self._request.infer(inputs, share_inputs=True)
+            # A copy: the next call writes into the same memory.
+            return np.array(self._request.get_output_tensor(0).data, np.float32)
+
+
+ENGINE = OpenVinoEngine()

@@ -1,0 +1,154 @@
+"""TensorFlow: the GPU engine, and the CPU's where OpenVINO has no wheels. The model travels as a SavedModel.
+
+The SavedModel is made from the Keras model in a process of its own: making it needs Keras on the TensorFlow
+backend and a second of every GPU's memory, and this process may use neither. Running it needs TensorFlow
+only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkxlmr.errors import EngineError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import Bundle
+
+SAVED_MODEL = "saved_model"
+_GRAPH = f"{SAVED_MODEL}/saved_model.pb"
+_ENDPOINT = "logits"
+_log = logging.getLogger(__name__)
+
+
+class TensorFlowEngine:
+    name = "tensorflow"
+    install = "pip install 'sparkxlmr[cpu]', or 'sparkxlmr[gpu]' where there are GPUs"
+    precisions = ("float32",)
+    revision = 1
+
+    def installed(self) -> bool:
+        return importlib.util.find_spec("tensorflow") is not None
+
+    def compile(self, preset: Preset, folder: Path) -> list[str]:
+        if _backend_here() == "tensorflow":
+            export_saved_model(preset, folder / SAVED_MODEL)
+        else:
+            _export_in_child(preset.path, folder / SAVED_MODEL)
+        written = (folder / SAVED_MODEL).rglob("*")
+        return sorted(path.relative_to(folder).as_posix() for path in written if path.is_file())
+
+    def load(self, bundle: Bundle, precision: str, threads: int | None) -> TensorFlowRunner:
+        # Else TensorFlow writes a page about the CPU into every worker's log.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        import tensorflow as tf
+
+        _use_threads(tf, threads)
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            # Several tasks may share the GPU: take memory as it is needed, not all of it at once.
+            if not tf.config.experimental.get_memory_growth(gpu):
+                tf.config.experimental.set_memory_growth(gpu, True)
+        try:
+            loaded = tf.saved_model.load(str(bundle.file(_GRAPH).parent))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise EngineError(
+                f"TensorFlow {tf.__version__} cannot open {bundle.folder}: {str(error).splitlines()[0]}",
+                "a bundle compiled by this or an earlier release",
+                "compile the preset again, or upgrade tensorflow",
+            ) from error
+        return TensorFlowRunner(loaded, on_gpu=bool(gpus))
+
+
+class TensorFlowRunner:
+    """Any width goes: the graph has dynamic shapes and is not compiled for each."""
+
+    widths = None
+
+    def __init__(self, loaded: Any, on_gpu: bool) -> None:
+        # The signature alone would let the variables be freed.
+        self._loaded = loaded
+        self._signature = loaded.signatures[_ENDPOINT]
+        self.batch_tokens = 65536 if on_gpu else 4096
+
+    def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
+        import tensorflow as tf
+
+        answer = self._signature(
+            token_ids=tf.constant(token_ids, tf.int32), padding_mask=tf.constant(padding_mask, tf.int32)
+        )
+        return np.asarray(answer["logits"].numpy(), np.float32)
+
+
+def _use_threads(tf: Any, threads: int | None) -> None:
+    """TensorFlow has one pool a process, made when it first computes; a later wish can only be logged."""
+    if threads is None or tf.config.threading.get_intra_op_parallelism_threads() == threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        # The graph is one chain of operations: there is nothing to run beside another.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as error:
+        _log.warning("TensorFlow was in use before with other threads than %d: %s", threads, error)
+
+
+def export_saved_model(preset: Preset, folder: Path) -> None:
+    """Writes the classifier of the preset as a SavedModel with one signature, `logits`.
+
+    int32 `token_ids` and `padding_mask` (rows, width), both dynamic, to float32 `logits` (rows, classes),
+    before any activation. Keras must be on the TensorFlow backend.
+    """
+    import tensorflow as tf
+
+    from sparkxlmr.models.weights import classifier_of
+
+    model = classifier_of(preset)
+
+    def logits(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
+        answer = model({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
+        return {"logits": tf.cast(answer, tf.float32)}
+
+    inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in ("token_ids", "padding_mask")]
+    holder = tf.Module()
+    holder.variables_of_the_model = [variable.value for variable in model.variables]
+    holder.logits = tf.function(logits, input_signature=inputs)
+    tf.saved_model.save(holder, str(folder), signatures={_ENDPOINT: holder.logits.get_concrete_function()})
+
+
+def _backend_here() -> str | None:
+    """Keras's backend in this process; None where it is not imported and so not chosen yet."""
+    keras = sys.modules.get("keras")
+    return keras.backend.backend() if keras is not None else None
+
+
+def _export_in_child(preset: Path, folder: Path) -> None:
+    package_root = str(Path(__file__).parents[3])
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "tensorflow",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "PYTHONPATH": os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")])),
+    }
+    command = [sys.executable, "-m", __name__, str(preset), str(folder)]
+    child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if child.returncode:
+        said = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
+        raise EngineError(
+            f"TensorFlow could not export {preset}: {said[-1]}",
+            "keras and tensorflow that work together",
+            "see the log for the whole message, or use the engine openvino",
+        ) from RuntimeError(child.stderr)
+
+
+ENGINE = TensorFlowEngine()
+
+if __name__ == "__main__":
+    export_saved_model(Preset.open(sys.argv[1]), Path(sys.argv[2]))

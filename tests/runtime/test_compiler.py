@@ -1,0 +1,132 @@
+"""A preset is compiled once for each engine and found again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.presets.hugging_face import read_checkpoint
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.writer import write_preset
+from sparkxlmr.runtime import compiler
+from sparkxlmr.runtime.compiler import bundle_for, compile_bundle
+from sparkxlmr.runtime.predictor import Predictor
+
+
+@pytest.fixture
+def preset(golden_preset, tmp_path, monkeypatch):
+    """The golden model as a preset folder, and an empty cache."""
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    there = read_checkpoint(golden_preset.path)
+    folder = write_preset(
+        tmp_path / "preset",
+        there.config,
+        there.task,
+        there.labels,
+        there.weights,
+        golden_preset.vocabulary_path,
+        128,
+    )
+    return Preset.open(folder)
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    made = []
+
+    def counted(preset, engine, folder, compile_bundle=compiler.compile_bundle):
+        made.append(folder)
+        return compile_bundle(preset, engine, folder)
+
+    monkeypatch.setattr(compiler, "compile_bundle", counted)
+    return made
+
+
+def test_what_a_bundle_says_of_its_preset(preset, tmp_path):
+    bundle = compile_bundle(preset, "openvino", tmp_path / "bundle").verify()
+    manifest = bundle.manifest
+    assert (manifest.family, manifest.task, manifest.engine) == ("xlm_roberta", "text_classifier", "openvino")
+    assert (manifest.max_length, manifest.source) == (128, preset.content_hash)
+    assert bundle.labels == ("World", "Sports", "Business", "Sci/Tech")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "preset"]
+    # The same preset gives the same bundle, wherever it is made.
+    assert compile_bundle(preset, "openvino", tmp_path / "again").hash == bundle.hash
+
+
+def test_a_preset_without_bundle_is_compiled_once_into_the_cache(preset, compilations, tmp_path):
+    first, second = bundle_for(preset, "openvino"), bundle_for(preset, "openvino")
+    assert len(compilations) == 1
+    assert first.hash == second.hash
+    assert first.folder.is_relative_to(tmp_path / "home" / "bundles")
+    # The cache needs the preset no more.
+    shutil.rmtree(preset.path)
+    assert first.verify().tokenizer_file.is_file()
+
+
+def test_the_bundle_beside_the_preset_is_taken_and_shares_its_vocabulary(preset, compilations, golden):
+    own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino").verify()
+    assert not (own.folder / "vocabulary.spm").exists()
+    assert own.tokenizer_file == preset.vocabulary_path
+    found = bundle_for(Preset.open(preset.path), "openvino")
+    assert (found.folder, found.hash) == (own.folder, own.hash)
+    assert compilations == []
+    texts, max_length, logits, compared = golden
+    answers = Predictor(found).logits(texts, max_length).logits
+    np.testing.assert_allclose(answers[compared], logits[compared], atol=1e-4)
+
+
+def test_a_bundle_of_other_weights_is_not_taken(preset, compilations, golden_preset):
+    own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino")
+    there = read_checkpoint(golden_preset.path)
+    weights = {**there.weights, "classifier.logits.bias": there.weights["classifier.logits.bias"] + 1}
+    write_preset(preset.path, there.config, there.task, there.labels, weights, preset.vocabulary_path, 128)
+    found = bundle_for(Preset.open(preset.path), "openvino")
+    assert found.hash != own.hash
+    assert len(compilations) == 1
+    # Compiled again in its place, it is taken again.
+    compile_bundle(Preset.open(preset.path), "openvino", own.folder)
+    assert bundle_for(Preset.open(preset.path), "openvino").folder == own.folder
+
+
+def test_a_bundle_beside_the_preset_that_lost_a_file_is_an_error(preset):
+    own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino")
+    own.file("model.bin").unlink()
+    with pytest.raises(DamagedModelError, match=r"model\.bin is missing"):
+        bundle_for(preset, "openvino")
+
+
+def test_a_failure_leaves_nothing(preset, tmp_path, monkeypatch):
+    (tmp_path / "bundles").mkdir()
+    monkeypatch.setattr(Preset, "weights", lambda self: {})
+    with pytest.raises(ValueError, match=r"embeddings\.token"):
+        compile_bundle(preset, "openvino", tmp_path / "bundles" / "b")
+    assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_a_preset_without_head_is_refused(preset, tmp_path):
+    with pytest.raises(NotAPresetError, match="no classifier head"):
+        compile_bundle(replace(preset, task=None), "openvino", tmp_path / "b")
+
+
+def test_float16_presets_keep_small_bundles(golden_preset, tmp_path, preset, golden):
+    there = read_checkpoint(golden_preset.path)
+    folder = write_preset(
+        tmp_path / "half",
+        there.config,
+        there.task,
+        there.labels,
+        there.weights,
+        golden_preset.vocabulary_path,
+        128,
+        weights_dtype="float16",
+    )
+    half = compile_bundle(Preset.open(folder), "openvino", tmp_path / "half_bundle")
+    full = compile_bundle(preset, "openvino", tmp_path / "full_bundle")
+    assert half.file("model.bin").stat().st_size < 0.6 * full.file("model.bin").stat().st_size
+    texts, max_length, logits, compared = golden
+    answers = Predictor(half).logits(texts, max_length).logits
+    np.testing.assert_allclose(answers[compared], logits[compared], atol=5e-3)
