@@ -1,1 +1,1 @@
-"""Batch jobs for spark-submit."""
+"""Batch jobs: what the command line and ``spark-submit`` run. Importing this starts nothing."""

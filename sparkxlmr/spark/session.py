@@ -88,7 +88,8 @@ def start(
     active = SparkSession.getActiveSession()
     if active is not None:
         for name, value in settings.items():
-            active.conf.set(name, value)
+            if active.conf.get(name, None) != value:
+                active.conf.set(name, value)
         return active
     if "SPARK_REMOTE" in os.environ or "spark.remote" in settings:
         return _build(SparkSession.builder, settings)

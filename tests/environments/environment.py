@@ -69,7 +69,7 @@ def kept(name: str, *requirements: str | Path) -> Path:
 
 
 def _has_java() -> bool:
-    """Whether a Java that Spark runs on is installed (the package itself is asked; it needs nothing for it)."""
+    """Whether a Java that Spark runs on is installed (asked of the package, which needs nothing)."""
     asked = [sys.executable, "-m", "sparkxlmr.spark.java"]
     return subprocess.run(asked, cwd=CHECKOUT, capture_output=True, check=False).returncode == 0
 

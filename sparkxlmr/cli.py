@@ -1,0 +1,74 @@
+"""The command ``sparkxlmr``: classify a file, list the models, look at this machine, show a demonstration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+
+from sparkxlmr import __version__, demo, doctor
+from sparkxlmr.jobs import classify, outcome, report
+
+_EPILOG = "Exit codes: 0 done; 2 wrong use, found before any text was read; 1 anything else."
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command, each sub-command with the function that does it."""
+    whole = argparse.ArgumentParser(prog="sparkxlmr", description=__doc__, epilog=_EPILOG)
+    whole.add_argument("--version", action="version", version=f"sparkxlmr {__version__}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
+
+    said = "name the label of every text in a file, e.g. its language"
+    one = commands.add_parser("classify", help=said, description=said, epilog=_EPILOG)
+    classify.add_arguments(one)
+    one.set_defaults(action=classify.run)
+
+    said = "list the models that ship with the package"
+    one = commands.add_parser("models", help=said, description=said, epilog=_EPILOG)
+    classify.add_debug(one)
+    one.set_defaults(action=list_models)
+
+    said = "say what is there on this machine, what is missing, and what to do about it"
+    one = commands.add_parser("doctor", help=said, description=said, epilog=_EPILOG)
+    classify.add_debug(one)
+    one.set_defaults(action=doctor.run)
+
+    said = "classify short texts in many languages, or the first texts of a file, and show the result"
+    one = commands.add_parser("demo", help=said, description=said, epilog=_EPILOG)
+    demo.add_arguments(one)
+    one.set_defaults(action=demo.run)
+    return whole
+
+
+def list_models(_: argparse.Namespace) -> int:
+    """Print the built-in presets: name, what they do, labels, size on disk."""
+    from rich.table import Table
+
+    from sparkxlmr.presets import builtin
+    from sparkxlmr.presets.preset import Preset
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("model", "task", "labels", "numbers", "size"):
+        table.add_column(title, justify="left" if title in ("model", "task") else "right")
+    for name in builtin.names():
+        preset = Preset.open(name)
+        size = sum(file.stat().st_size for file in preset.path.rglob("*") if file.is_file())
+        task = preset.task.kind.replace("_", " ") if preset.task else "encoder"
+        n_numbers = sum(weight.size for weight in preset.weights().values())
+        table.add_row(name, task, f"{len(preset.labels)}", f"{n_numbers / 1e6:.1f} M", f"{size / 1e6:.1f} MB")
+    report.console().print(table)
+    return outcome.DONE
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (0 done, 2 wrong use, 1 anything else)."""
+    arguments = parser().parse_args(argv)
+    # pyspark's remark about pandas 3; the tests of this package run on both.
+    warnings.filterwarnings(
+        "ignore", message="PySpark does not yet fully support pandas", category=FutureWarning
+    )
+    return outcome.run(lambda: arguments.action(arguments), arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

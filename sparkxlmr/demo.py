@@ -1,0 +1,73 @@
+"""``sparkxlmr demo``, which ``make demo`` runs: the classification job on texts in many languages."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparkxlmr.errors import InputError
+from sparkxlmr.jobs import classify, outcome, report
+from sparkxlmr.jobs.tables import read_table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_SHOWN = 40
+_LABEL, _SCORE = "_sparkxlmr_label", "_sparkxlmr_score"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the demonstration on a parser."""
+    parser.add_argument("--input", metavar="INPUT", help="your own file (default: the project's own texts)")
+    parser.add_argument(
+        "--text",
+        metavar="COLUMN",
+        help="column of its texts (default: `text`, or the only column of strings)",
+    )
+    parser.add_argument("--model", default=classify.DEFAULT_MODEL, metavar="NAME_OR_PATH")
+    classify.add_debug(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Classify, print the first rows as a table and the summary, keep nothing; returns the exit code."""
+    from sparkxlmr.spark.annotation import quoted
+    from sparkxlmr.spark.session import start
+
+    spark = start(app_name="sparkxlmr demo")
+    texts = resources.as_file(resources.files("sparkxlmr") / "demo_texts.jsonl")
+    with texts as own, tempfile.TemporaryDirectory(prefix="sparkxlmr-demo-") as folder:
+        source = arguments.input or str(own)
+        column = arguments.text or text_column(read_table(spark, source))
+        output = Path(folder) / "result.parquet"
+        options = classify.ClassifyOptions(
+            source, str(output), column, arguments.model, label_column=_LABEL, score_column=_SCORE
+        )
+        summary = classify.classify(spark, options)
+        shown = spark.read.parquet(str(output)).select(quoted(column), _LABEL, _SCORE).head(_SHOWN)
+    report.print_texts((row[0], row[1], row[2]) for row in shown)
+    if summary.documents > len(shown):
+        print(f"... and {summary.documents - len(shown):,} more")
+    print()
+    report.print_summary(summary.documents, summary.seconds, summary.labels)
+    return outcome.DONE
+
+
+def text_column(frame: DataFrame) -> str:
+    """The column that surely holds the texts.
+
+    Raises:
+        InputError: none is called ``text``, and there is not exactly one column of strings.
+    """
+    if "text" in frame.columns:
+        return "text"
+    strings = [field.name for field in frame.schema if field.dataType.simpleString() == "string"]
+    if len(strings) == 1:
+        return strings[0]
+    raise InputError(
+        f"The columns of strings are {', '.join(strings) or 'none at all'}",
+        "a column called text, or only one column of strings",
+        "name the column: --text COLUMN (make demo INPUT=file TEXT=COLUMN)",
+    )

@@ -1,0 +1,141 @@
+"""``sparkxlmr doctor``: what is there on this machine, what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sparkxlmr import __version__
+from sparkxlmr.errors import SparkxlmrError
+from sparkxlmr.jobs import outcome
+
+GOOD, NOTE, BAD = "ok", "--", "!!"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's: a mark (``ok``, ``--`` not needed here, ``!!`` missing) and what is so."""
+
+    mark: str
+    subject: str
+    said: str
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print every finding; returns 0, or 1 where something is missing without which nothing runs."""
+    found = findings()
+    width = max(len(finding.subject) for finding in found)
+    for finding in found:
+        print(f"{finding.mark}  {finding.subject:<{width}}  {finding.said}")
+    missing = [finding.subject for finding in found if finding.mark == BAD]
+    if missing:
+        print(f"\nNot ready: {', '.join(missing)}. What to do stands in the lines marked {BAD}.")
+        return outcome.FAILED
+    print("\nReady.")
+    return outcome.DONE
+
+
+def findings() -> list[Finding]:
+    """All findings, in the order in which they matter; starts no JVM and imports no framework."""
+    checks: tuple[Callable[[], Finding], ...] = (python, spark, java, engines, gpu, auto, models, cache)
+    return [Finding(GOOD, "sparkxlmr", __version__), *(check() for check in checks)]
+
+
+def python() -> Finding:
+    """The Python that runs, and that local workers run."""
+    said = f"{platform.python_version()} at {sys.executable}"
+    worker = os.environ.get("PYSPARK_PYTHON")
+    if worker and worker != sys.executable:
+        said += f"; Spark's workers run {worker} (PYSPARK_PYTHON), which needs this package too"
+    return Finding(GOOD, "Python", said)
+
+
+def spark() -> Finding:
+    """pyspark, which is no dependency of the package: a cluster has its own."""
+    version = _version("pyspark") or _version("pyspark-client")
+    if version is None:
+        return Finding(BAD, "pyspark", 'is not installed: pip install "sparkxlmr[spark]"')
+    if int(version.split(".")[0]) < 3 or version.startswith(("3.0", "3.1", "3.2", "3.3", "3.4")):
+        return Finding(BAD, "pyspark", f"{version} is too old: 3.5 and 4.x are supported")
+    return Finding(GOOD, "pyspark", version)
+
+
+def java() -> Finding:
+    """The Java that Spark would be started with."""
+    from sparkxlmr.spark.java import find_java
+
+    try:
+        return Finding(GOOD, "Java", str(find_java()).removeprefix("Java "))
+    except SparkxlmrError as error:
+        return Finding(BAD, "Java", str(error))
+
+
+def engines() -> Finding:
+    """The engines that are installed, and how to get the others."""
+    from sparkxlmr.runtime.engines import available, engine_named, engine_names
+
+    installed = available()
+    absent = [f"{name}: {engine_named(name).install}" for name in engine_names() if name not in installed]
+    hint = f" (not installed: {'; '.join(absent)})" if absent else ""
+    if not installed:
+        return Finding(BAD, "engines", f"none is installed{hint}")
+    known = [f"{name} {_version(name) or _version(name + '-cpu') or ''}".strip() for name in installed]
+    return Finding(GOOD, "engines", ", ".join(known) + hint)
+
+
+def gpu() -> Finding:
+    """Whether an NVIDIA GPU can be used; none is needed."""
+    from sparkxlmr.runtime.devices import gpu_visible
+    from sparkxlmr.runtime.engines import available
+
+    if not gpu_visible():
+        return Finding(NOTE, "GPU", "none is visible: models run on the CPU")
+    if "tensorflow" not in available():
+        return Finding(NOTE, "GPU", 'one is visible, but unused: pip install "sparkxlmr[gpu]"')
+    return Finding(GOOD, "GPU", "an NVIDIA GPU is visible")
+
+
+def auto() -> Finding:
+    """What the setting engine = "auto" takes here, in local mode."""
+    from sparkxlmr.runtime.devices import gpu_visible
+    from sparkxlmr.runtime.engine_choice import resolve_engine
+
+    try:
+        return Finding(GOOD, "engine auto", f"takes {resolve_engine('auto', gpu_visible())} here")
+    except SparkxlmrError as error:
+        return Finding(BAD, "engine auto", str(error))
+
+
+def models() -> Finding:
+    """The models that came with the package."""
+    from sparkxlmr.presets import builtin
+
+    names = builtin.names()
+    return Finding(GOOD if names else NOTE, "models", ", ".join(names) or "this installation ships none")
+
+
+def cache() -> Finding:
+    """The folder where compiled models are kept."""
+    from sparkxlmr.presets.home import home
+
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Finding(BAD, "cache", f"{folder} cannot be written to ({error.strerror}): set SPARKXLMR_HOME")
+    return Finding(GOOD, "cache", f"{folder} (SPARKXLMR_HOME)")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

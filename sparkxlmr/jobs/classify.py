@@ -1,0 +1,225 @@
+"""The classification job: name the label of every text of a table and write the table with it.
+
+The command ``sparkxlmr classify`` runs this, and so does spark-submit on a cluster::
+
+    spark-submit --properties-file conf/spark-defaults.conf sparkxlmr/jobs/classify.py \\
+        hdfs:///reviews.parquet --text review --output hdfs:///reviews_with_language.parquet
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.jobs import outcome, report
+from sparkxlmr.jobs.progress import with_progress
+from sparkxlmr.jobs.storage import check_output, replacing
+from sparkxlmr.jobs.tables import (
+    INPUT_FORMATS,
+    OUTPUT_FORMATS,
+    check_writable,
+    output_format,
+    read_table,
+    read_written,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+DEFAULT_MODEL = "xlm_roberta_tiny_language_id"
+
+_TEXT, _DOCUMENT, _ANSWER = "_sparkxlmr_text", "_sparkxlmr_document", "_sparkxlmr_answer"
+_MOST_FREQUENT = 10
+
+
+@dataclass(frozen=True)
+class ClassifyOptions:
+    """What to classify and where to write it; the fields are the options of ``sparkxlmr classify``."""
+
+    input: str
+    output: str
+    text: str = "text"
+    model: str = DEFAULT_MODEL
+    format: str | None = None
+    input_format: str | None = None
+    label_column: str = "label"
+    score_column: str = "score"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished job did.
+
+    ``seconds`` runs from the first to the last row, loading the model included; ``labels`` are the ten most
+    frequent with their number of documents, None standing for documents without text.
+    """
+
+    output: str
+    format: str
+    documents: int
+    seconds: float
+    labels: tuple[tuple[str | None, int], ...]
+
+
+def classify(spark: SparkSession, options: ClassifyOptions) -> Summary:
+    """Run the job; see :class:`ClassifyOptions`.
+
+    The output is a folder in Spark's way: the input's columns in their order, then label and score (the
+    model's probability of it; both null where the text is null or blank). It appears when it is complete.
+
+    Raises:
+        SettingError: the output's format, or the two new columns, cannot be as asked.
+        InputError: the input is missing, not permitted, has no readable schema, lacks the text column, or has
+            a column of the new ones' names already.
+        OutputError: the output exists (without ``overwrite``) or cannot be written.
+        PresetNotFoundError, NotAPresetError, DamagedModelError: the model.
+    """
+    from sparkxlmr.spark.annotation import quoted
+
+    chosen = output_format(options.output, options.format)
+    check_output(spark, options.output, options.overwrite)
+    frame = read_table(spark, options.input, options.input_format)
+    check_columns(frame, options)
+    result = with_labels(frame, options)
+    check_writable(result, chosen)
+    began = time.perf_counter()
+    with replacing(spark, options.output) as unfinished:
+        write = functools.partial(write_table, result, unfinished, chosen)
+        with_progress(spark, "Classifying", write)
+    seconds = time.perf_counter() - began
+    # Counted in what was written: counting in the result would score every row once more.
+    written = read_written(spark, options.output, chosen, result.schema)
+    counts = written.groupBy(quoted(options.label_column)).count().collect()
+    labels = sorted(((row[0], row[1]) for row in counts), key=lambda pair: (-pair[1], pair[0] or ""))
+    n_documents = sum(count for _, count in labels)
+    return Summary(options.output, chosen, n_documents, seconds, tuple(labels[:_MOST_FREQUENT]))
+
+
+def check_columns(frame: DataFrame, options: ClassifyOptions) -> None:
+    """Refuse columns that do not fit, before anything is scored.
+
+    Raises:
+        SettingError: label and score would be one column.
+        InputError: no such text column, one that holds no text, or one with the name of a new column.
+    """
+    from sparkxlmr.spark.annotation import quoted
+
+    label, score = options.label_column, options.score_column
+    if label.lower() == score.lower():
+        raise SettingError(
+            f"Label and score would both be the column {label!r}",
+            "two names",
+            "set --label-column or --score-column",
+        )
+    if options.text not in frame.columns:
+        near = difflib.get_close_matches(options.text, frame.columns, 1)
+        hint = f"say --text {near[0]}" if near else "name one of them with --text"
+        raise InputError(
+            f"The input has no column {options.text!r}", f"one of {', '.join(frame.columns)}", hint
+        )
+    found = frame.select(quoted(options.text)).schema[0].dataType.simpleString()
+    if found != "string":
+        raise InputError(
+            f"The column {options.text!r} is of type {found}",
+            "a column of strings",
+            "name another with --text",
+        )
+    taken = [name for name in frame.columns if name.lower() in (label.lower(), score.lower())]
+    if taken:
+        raise InputError(
+            f"The input has a column {' and a column '.join(map(repr, taken))} already",
+            "an input without the columns that this adds",
+            "choose other names with --label-column and --score-column",
+        )
+
+
+def with_labels(frame: DataFrame, options: ClassifyOptions) -> DataFrame:
+    """The frame with the label and its score as two more columns, by a pipeline of this package's stages."""
+    from pyspark.ml import Pipeline
+    from pyspark.sql import functions as F
+
+    from sparkxlmr.spark.annotation import quoted
+    from sparkxlmr.stages.document_assembler import DocumentAssembler
+    from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
+
+    classifier = XlmRoBertaForSequenceClassification.pretrained(options.model)
+    pipeline = Pipeline(
+        stages=[
+            DocumentAssembler().setInputCol(_TEXT).setOutputCol(_DOCUMENT),
+            classifier.setInputCols([_DOCUMENT]).setOutputCol(_ANSWER).setTopScores(report.KEPT_SCORES),
+        ]
+    )
+    prepared = frame.withColumn(_TEXT, quoted(options.text))
+    answered = pipeline.fit(prepared).transform(prepared)
+    answer = F.get(F.col(_ANSWER), 0)
+    label = answer["result"]
+    score = F.try_element_at(answer["metadata"], label).cast("double")
+    kept = [quoted(name) for name in frame.columns]
+    return answered.select(*kept, label.alias(options.label_column), score.alias(options.score_column))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the job on a parser."""
+    parser.add_argument(
+        "input", metavar="INPUT", help="CSV, TSV, JSON lines, Parquet or plain text; file or folder"
+    )
+    parser.add_argument(
+        "--text", default="text", metavar="COLUMN", help="column of the texts (default: text)"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="OUT", help="folder to write, as Spark writes tables"
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME_OR_PATH",
+        help="a model that ships, or a preset's folder",
+    )
+    parser.add_argument(
+        "--format", choices=OUTPUT_FORMATS, help="of the output (default: OUT's suffix, else parquet)"
+    )
+    parser.add_argument(
+        "--input-format", choices=INPUT_FORMATS, help="of the input (default: INPUT's suffix)"
+    )
+    parser.add_argument("--label-column", default="label", metavar="NAME", help="new column (default: label)")
+    parser.add_argument("--score-column", default="score", metavar="NAME", help="new column (default: score)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace OUT, once the new result is complete"
+    )
+    add_debug(parser)
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--debug``, which every command has."""
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the parsed arguments say, print the summary, return the exit code."""
+    from sparkxlmr.spark.session import start
+
+    values: dict[str, Any] = {name: getattr(arguments, name) for name in ClassifyOptions.__dataclass_fields__}
+    summary = classify(start(app_name="sparkxlmr classify"), ClassifyOptions(**values))
+    report.print_summary(summary.documents, summary.seconds, summary.labels)
+    print(f"Written to {summary.output} ({summary.format}).")
+    return outcome.DONE
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The entry point of spark-submit: the options of ``sparkxlmr classify``, the same exit codes."""
+    parser = argparse.ArgumentParser(prog="classify.py", description=(__doc__ or "").splitlines()[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(argv)
+    return outcome.run(lambda: run(arguments), arguments.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""How a command ends: exit codes, and one readable line for whatever went wrong."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Callable
+
+from sparkxlmr.errors import InputError, NotAPresetError, OutputError, PresetNotFoundError, SettingError
+
+DONE = 0
+FAILED = 1
+WRONG_USE = 2
+
+_WRONG_USE_ERRORS = (SettingError, InputError, OutputError, PresetNotFoundError, NotAPresetError)
+"""What another command line would mend; all of it is found before a row is scored."""
+
+_CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt)): (.*)$")
+_WRAPPERS = ("SparkException", "Py4JJavaError", "PythonException", "AnalysisException", "UDFRaisedException")
+
+
+def run(action: Callable[[], int], debug: bool = False) -> int:
+    """Run a command and return its exit code: 0 done, 2 wrong use, 1 anything else.
+
+    Args:
+        action: the command; its own return value is the exit code where it raises nothing.
+        debug: print the traceback too.
+    """
+    try:
+        return action()
+    except KeyboardInterrupt:
+        code, line = FAILED, "Interrupted: nothing was written."
+        if debug:
+            traceback.print_exc()
+    except Exception as error:
+        code = WRONG_USE if isinstance(error, _WRONG_USE_ERRORS) else FAILED
+        line = readable(error)
+        if debug:
+            traceback.print_exc()
+    print(f"sparkxlmr: {line}", file=sys.stderr)
+    return code
+
+
+def readable(error: BaseException) -> str:
+    """One line that says what went wrong, without Java frames or a traceback."""
+    line = readable_text(f"{type(error).__name__}: {error}")
+    return line.removeprefix(f"{type(error).__name__}: ")
+
+
+def readable_text(text: str) -> str:
+    """The innermost cause named in the text of an error of Spark, which may hold two stacks of frames.
+
+    >>> readable_text('''PythonException: Traceback (most recent call last):
+    ...   File "worker.py", line 1, in f
+    ... sparkxlmr.errors.EngineError: The engine openvino is not installed on this executor.
+    ...     at org.apache.spark.api.python.BasePythonRunner''')
+    'The engine openvino is not installed on this executor.'
+    >>> readable_text("ModuleNotFoundError: No module named 'sparkxlmr'").split(".")[0]
+    "The executors' Python lacks the package sparkxlmr"
+    """
+    found = [match.groups() for match in map(_CAUSE.match, map(str.strip, text.splitlines())) if match]
+    causes = [
+        (kind.rsplit(".", 1)[-1], said.strip())
+        for kind, said in found
+        if kind.rsplit(".", 1)[-1] not in _WRAPPERS and said.strip()
+    ]
+    missing = next((said for kind, said in causes if kind == "ModuleNotFoundError"), None)
+    if missing is not None and re.search(r"'sparkxlmr(\.\w+)*'", missing):
+        return (
+            "The executors' Python lacks the package sparkxlmr. Expected the package in the Python that "
+            "spark.pyspark.python names. To mend it: send it along with --archives env.tar.gz#env, made by "
+            "`make cluster-env`."
+        )
+    if not causes:
+        first = next((line.strip() for line in text.splitlines() if line.strip()), "")
+        return first[:500]
+    # A Python error of a worker is printed before the Java exceptions that carry it.
+    kind, said = next(((k, s) for k, s in causes if k.endswith("Error") and k != "Py4JError"), causes[-1])
+    said = re.sub(r"\s*SQLSTATE: \w+$", "", said)
+    plain = kind in ("RuntimeError", "Exception") or _is_ours(kind)
+    return (said if plain else f"{kind}: {said}")[:1000]
+
+
+def _is_ours(kind: str) -> bool:
+    from sparkxlmr import errors
+
+    return hasattr(errors, kind)

@@ -1,0 +1,217 @@
+"""Tables in files: CSV, JSON lines, Parquet and plain text, read as they are and written the same way."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sparkxlmr.errors import InputError, OutputError, SettingError
+from sparkxlmr.jobs.outcome import readable
+from sparkxlmr.jobs.storage import check_input
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+OUTPUT_FORMATS = ("parquet", "csv", "jsonl")
+INPUT_FORMATS = (*OUTPUT_FORMATS, "tsv", "txt")
+
+_SUFFIXES = {
+    "parquet": "parquet",
+    "pq": "parquet",
+    "csv": "csv",
+    "tsv": "tsv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "jsonl",
+    "txt": "txt",
+    "text": "txt",
+}
+_COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".deflate", ".snappy")
+_UNSPLITTABLE = (".gz", ".deflate", ".snappy")
+
+# Quotes doubled inside quotes and line breaks allowed there: the CSV of spreadsheets, pandas and RFC 4180.
+_CSV = {"header": "true", "quote": '"', "escape": '"', "multiLine": "true"}
+_CSV_WHITE_SPACE = {"ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpace": "false"}
+
+_SMALL_PART = 64 << 10
+_LARGE_PART = 64 << 20
+_LINES_LOOKED_AT = 100
+
+
+def format_of(path: str) -> str | None:
+    """The format that a path's suffix names, compression aside; None where it names none.
+
+    >>> format_of("reviews.csv.gz"), format_of("s3a://bucket/out.jsonl"), format_of("folder")
+    ('csv', 'jsonl', None)
+    """
+    name = path.rstrip("/").rsplit("/", 1)[-1].lower()
+    for ending in _COMPRESSIONS:
+        name = name.removesuffix(ending)
+    return _SUFFIXES.get(name.rsplit(".", 1)[-1]) if "." in name else None
+
+
+def output_format(path: str, asked: str | None = None) -> str:
+    """The format to write: the one asked for, else the path's suffix, else parquet.
+
+    Raises:
+        SettingError: it is not one of ``OUTPUT_FORMATS``.
+
+    >>> output_format("languages.csv"), output_format("languages"), output_format("languages.csv", "jsonl")
+    ('csv', 'parquet', 'jsonl')
+    """
+    chosen = asked or format_of(path) or "parquet"
+    if chosen not in OUTPUT_FORMATS:
+        raise SettingError(
+            f"The output format would be {chosen!r}",
+            f"one of {', '.join(OUTPUT_FORMATS)}",
+            "say it with --format",
+        )
+    return chosen
+
+
+def read_table(spark: SparkSession, path: str, input_format: str | None = None) -> DataFrame:
+    """The table in a file or folder, all its columns in their order; nothing but its schema is read yet.
+
+    CSV columns are strings, so that writing them changes nothing. A line of plain text is a row,
+    in the column ``text``. Rows are spread over the cores without changing their order.
+
+    Raises:
+        InputError: missing, not permitted, of an unknown format, or without a schema that can be read.
+    """
+    files = check_input(spark, path)
+    first = files[0].getPath().getName()
+    chosen = input_format or format_of(path) or format_of(first)
+    if chosen is None:
+        raise InputError(
+            f"The name of {path} does not say what format it has",
+            f"a name that ends in .{', .'.join(_SUFFIXES)}",
+            "say it with --input-format",
+        )
+    try:
+        frame = _READERS[chosen](spark, path)
+        columns = frame.columns
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be read as {chosen}: {readable(error)}", f"a {chosen} file", "check the file"
+        ) from error
+    if not columns or columns == ["_corrupt_record"]:
+        raise InputError(
+            f"{path} has no readable schema as {chosen}",
+            "at least one named column",
+            "check the file and its format",
+        )
+    packed = chosen in ("csv", "tsv", "parquet") or first.endswith(_UNSPLITTABLE)
+    return spread(frame, sum(status.getLen() for status in files), splits=not packed)
+
+
+def spread(frame: DataFrame, n_bytes: int, splits: bool) -> DataFrame:
+    """The same rows in the same order, in enough partitions to keep every core busy.
+
+    A quoted line break keeps Spark from splitting a CSV file, one row group a Parquet file: such a file
+    would be scored by one core. Inputs so large that Spark splits them by itself stay as they are.
+    """
+    from pyspark.sql import functions as F
+
+    n_cores = frame.sparkSession.sparkContext.defaultParallelism
+    if splits and n_bytes >= _LARGE_PART * n_cores:
+        return frame
+    n_parts = max(min(4 * n_cores, n_bytes // _SMALL_PART), n_bytes // _LARGE_PART)
+    if n_parts <= 1:
+        return frame
+    order = "_sparkxlmr_order"
+    numbered = frame.withColumn(order, F.monotonically_increasing_id())
+    return numbered.repartitionByRange(n_parts, order).sortWithinPartitions(order).drop(order)
+
+
+def _read_csv(spark: SparkSession, path: str, separator: str = ",") -> DataFrame:
+    options = {**_CSV, **_CSV_WHITE_SPACE, "sep": separator, "mode": "FAILFAST"}
+    return spark.read.options(**options).csv(path)
+
+
+def _read_tsv(spark: SparkSession, path: str) -> DataFrame:
+    return _read_csv(spark, path, separator="\t")
+
+
+def _read_parquet(spark: SparkSession, path: str) -> DataFrame:
+    return spark.read.parquet(path)
+
+
+def _read_text(spark: SparkSession, path: str) -> DataFrame:
+    return spark.read.text(path).withColumnRenamed("value", "text")
+
+
+def _read_json(spark: SparkSession, path: str) -> DataFrame:
+    from sparkxlmr.spark.annotation import quoted
+
+    lines = [row[0] for row in spark.read.text(path).head(_LINES_LOOKED_AT)]
+    first = next((line.strip() for line in lines if line.strip()), "")
+    # One JSON document over many lines, as some tools write *.json.
+    whole = first.startswith("[") or first == "{"
+    frame = spark.read.options(mode="FAILFAST", multiLine=str(whole).lower()).json(path)
+    # Spark sorts the columns by name; people expect the order of the file.
+    order = [name for name in _keys_in_order(lines) if name in frame.columns]
+    return frame.select(*[quoted(name) for name in [*order, *(c for c in frame.columns if c not in order)]])
+
+
+def _keys_in_order(lines: list[str]) -> list[str]:
+    keys: dict[str, None] = {}
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            keys.update(dict.fromkeys(row))
+    return list(keys)
+
+
+_READERS: dict[str, Any] = {
+    "csv": _read_csv,
+    "tsv": _read_tsv,
+    "parquet": _read_parquet,
+    "txt": _read_text,
+    "jsonl": _read_json,
+}
+
+
+def check_writable(frame: DataFrame, chosen: str) -> None:
+    """Refuse columns that the format cannot hold.
+
+    Raises:
+        OutputError: CSV and a column of arrays, maps, structs or bytes.
+    """
+    if chosen != "csv":
+        return
+    from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
+
+    nested = [
+        f.name for f in frame.schema if isinstance(f.dataType, ArrayType | MapType | StructType | BinaryType)
+    ]
+    if nested:
+        raise OutputError(
+            f"CSV cannot hold the column{'s' * (len(nested) > 1)} {', '.join(nested)} (nested, or bytes)",
+            "columns of plain values",
+            "say --format parquet or --format jsonl",
+        )
+
+
+def write_table(frame: DataFrame, path: str, chosen: str) -> None:
+    """Write the table into the folder ``path``, whatever is there, in one of ``OUTPUT_FORMATS``."""
+    writer = frame.write.mode("overwrite")
+    if chosen == "parquet":
+        writer.parquet(path)
+    elif chosen == "csv":
+        writer.options(**_CSV, **_CSV_WHITE_SPACE).csv(path)
+    else:
+        # A null stays visible: every line has every column.
+        writer.option("ignoreNullFields", "false").json(path)
+
+
+def read_written(spark: SparkSession, path: str, chosen: str, schema: Any) -> DataFrame:
+    """What :func:`write_table` wrote, with the schema that it had."""
+    reader = spark.read.schema(schema)
+    if chosen == "parquet":
+        return reader.parquet(path)
+    if chosen == "csv":
+        return reader.options(**_CSV, **_CSV_WHITE_SPACE).csv(path)
+    return reader.json(path)
