@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,41 @@ FIXTURES = Path(__file__).parent / "fixtures"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
+# Before Spark's JVM starts, because its Python workers inherit them: nothing is written to the user's own folders,
+# and each worker leaves a trace of what it loads and scores.
+_SCRATCH = Path(tempfile.mkdtemp(prefix="sparkxlmr-tests-"))
+atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
+for _name, _folder in (
+    ("SPARKXLMR_HOME", "home"),
+    ("SPARKXLMR_HOST_FOLDER", "host"),
+    ("SPARKXLMR_TRACE", "trace"),
+):
+    (_SCRATCH / _folder).mkdir(mode=0o700)
+    os.environ[_name] = str(_SCRATCH / _folder)
+
 
 @pytest.fixture(scope="session")
 def fixtures() -> Path:
     return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(fixtures, tmp_path_factory) -> Path:
+    """A preset folder of a tiny XLM-R classifier with four labels; the numbers it gives are Hugging Face's."""
+    from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.presets.writer import write_preset
+
+    source = Preset.open(fixtures / "hugging_face" / "xlmr_sequence_classification")
+    folder = tmp_path_factory.mktemp("presets") / "tiny"
+    return write_preset(
+        folder,
+        source.config,
+        source.task,
+        source.labels,
+        source.weights(),
+        source.vocabulary_path,
+        source.sequence_length,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,174 @@
+"""How a bundle reaches the executors: both ends of each way, the driver's and the worker's.
+
+| way | driver | worker | needs |
+|---|---|---|---|
+| path | nothing | opens the folder | a disk that driver and executors see under one path |
+| files | one archive, named by content hash, through `SparkContext.addFile` (under Connect: an artifact) | unpacks it | nothing |
+| broadcast | the archive in pieces of at most 256 MB as broadcast variables | joins and unpacks them | memory for a piece in each JVM |
+
+Whatever the way, a worker opens a folder whose content was held to the hash: unpacked, or read, once a host.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import IO, Any
+
+from pyspark import SparkFiles
+from pyspark.sql import SparkSession
+
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.presets.home import home
+from sparkxlmr.runtime.archive import pack
+from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.host import unpacked_once, verified_folder
+from sparkxlmr.spark.compat import conf, is_connect, is_local
+from sparkxlmr.spark.model_ref import WAYS, ModelRef
+
+#: Bytes of one broadcast variable: Spark refuses 2 GB, and each JVM holds a whole one while it arrives.
+PIECE = 256 << 20
+#: Session setting by which a user says that driver and executors see the same folders: "auto" is then "path".
+SHARED_DISK = "spark.sparkxlmr.sharedDisk"
+
+#: What this process has sent already: (session or context, bundle hash, way) -> reference.
+_sent: dict[tuple[str, str, str], ModelRef] = {}
+
+
+def resolve_way(way: str, spark: SparkSession) -> str:
+    """The way that "auto" means in this session; any other way as it is.
+
+    Raises SettingError for an unknown way, and for "broadcast" under Connect, which has none.
+    """
+    if way not in WAYS:
+        raise SettingError(
+            f"distribution is {way!r}", f"one of {', '.join(WAYS)}", "use setDistribution('auto')"
+        )
+    if way == "broadcast" and is_connect(spark):
+        raise SettingError(
+            "distribution is 'broadcast' in a Spark Connect session, which has no broadcast variables",
+            "'files' or 'path'",
+            "use setDistribution('auto')",
+        )
+    if way != "auto":
+        return way
+    shared = conf(spark, SHARED_DISK, "false").strip().lower() == "true"
+    return "path" if shared or is_local(spark) else "files"
+
+
+def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) -> ModelRef:
+    """Send a verified bundle on its way, once a session, and return what the executors need to find it.
+
+    `way` is one of :data:`WAYS`; `precision` is passed on to the predictor.
+    """
+    way = resolve_way(way, spark)
+    if way == "path":
+        return ModelRef(bundle.hash, way, str(bundle.folder), precision)
+    key = (_session_key(spark), bundle.hash, way)
+    if key not in _sent:
+        archive = pack(bundle, home() / "archives")
+        pieces: tuple[Any, ...] = ()
+        if way == "broadcast":
+            pieces = _broadcast(spark, archive)
+        elif is_connect(spark):
+            spark.addArtifacts(str(archive), file=True)
+        else:
+            spark.sparkContext.addFile(str(archive))
+        _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, pieces)
+    sent = _sent[key]
+    return ModelRef(sent.hash, sent.way, sent.place, precision, sent.pieces)
+
+
+def arrived(ref: ModelRef) -> Bundle:
+    """On a worker: the bundle of a reference as a folder that was held to its hash, once on this host.
+
+    Raises DamagedModelError where what arrived is something else, NotAPresetError where nothing is there.
+    """
+    if ref.way == "path":
+        return verified_folder(_visible(Path(ref.place), ref.hash))
+    if ref.way == "files":
+        return unpacked_once(ref.hash, Path(SparkFiles.get(ref.place)))
+    return unpacked_once(ref.hash, lambda archive: _join(ref.pieces, archive))
+
+
+def _visible(folder: Path, bundle_hash: str) -> Bundle:
+    if not folder.is_dir():
+        raise NotAPresetError(
+            f"This executor sees no model folder {folder}",
+            "the same folder as on the driver (distribution is 'path')",
+            "put the model on a disk that all machines share, or use setDistribution('files')",
+        )
+    bundle = Bundle.open(folder)
+    if bundle.hash != bundle_hash:
+        raise DamagedModelError(
+            f"The model in {folder} on this executor is {bundle.hash[:12]}...",
+            f"{bundle_hash[:12]}..., as on the driver",
+            "copy the model again, or use setDistribution('files')",
+        )
+    return bundle
+
+
+def _session_key(spark: SparkSession) -> str:
+    """What a file or broadcast lives as long as: the Spark application, or under Connect the session."""
+    return str(spark.session_id if is_connect(spark) else spark.sparkContext.applicationId)  # type: ignore[attr-defined]
+
+
+def _broadcast(spark: SparkSession, archive: Path) -> tuple[Any, ...]:
+    """The archive as broadcast variables, in order; the driver's Python holds one piece at a time."""
+    pieces = []
+    with archive.open("rb") as file:
+        while piece := file.read(PIECE):
+            pieces.append(spark.sparkContext.broadcast(piece))
+    return tuple(pieces)
+
+
+def _join(pieces: tuple[Any, ...], target: Path) -> None:
+    """Write the pieces one after another into `target`."""
+    with target.open("wb") as out:
+        for piece in pieces:
+            _append(piece, out)
+
+
+def _append(piece: Any, out: IO[bytes]) -> None:
+    """One piece: from the file that Spark left on this host, else, where encryption hides that, from its value.
+
+    Spark's file is the pickle of one `bytes`. Copying its payload from file to file keeps a piece out of this
+    process's memory, which a worker would never give back.
+    """
+    path = getattr(piece, "_path", None)
+    if path is not None:
+        with open(path, "rb") as file:
+            size = _payload_size(file)
+            if size is not None:
+                _copy(file, out, size)
+                return
+    out.write(piece.value)
+
+
+def _payload_size(file: IO[bytes]) -> int | None:
+    """Bytes of payload after the header of a pickled `bytes`, the file standing at its first; None if unlike one.
+
+    Pickle's opcodes: PROTO (2 bytes), maybe FRAME (9), then BINBYTES with 4 or BINBYTES8 with 8 bytes of size.
+    """
+    header = file.read(2)
+    opcode = file.read(1)
+    if opcode == pickle.FRAME:
+        file.seek(8, os.SEEK_CUR)
+        opcode = file.read(1)
+    n_digits = {pickle.BINBYTES: 4, pickle.BINBYTES8: 8}.get(opcode)
+    if header[:1] != pickle.PROTO or n_digits is None:
+        return None
+    return int.from_bytes(file.read(n_digits), "little")
+
+
+def _copy(file: IO[bytes], out: IO[bytes], size: int) -> None:
+    left = size
+    while left:
+        chunk = file.read(min(left, 1 << 20))
+        if not chunk:
+            raise DamagedModelError(
+                f"A broadcast piece ends {left} bytes early", f"{size} bytes", "run the job again"
+            )
+        out.write(chunk)
+        left -= len(chunk)

@@ -1,0 +1,209 @@
+"""A stage that carries a model: its preset is saved beside its Params and loaded again through Spark's own file
+systems, so hdfs, viewfs, s3a, abfss or a Volume work like a local folder.
+
+Layout of a saved stage: `metadata/` (Spark's own, with an entry `model`: name, content hash, files with their sizes)
+and `model/`, Parquet files of rows (file, part, data), where `data` is at most :data:`CHUNK` bytes.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.presets.home import home
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.spark.compat import metadata_session
+
+#: Bytes of a row, and of the rows written or read in one go: the driver never holds more than one group.
+CHUNK = 8 << 20
+GROUP = 64 << 20
+FORMAT = 1
+SCHEMA = "file string, part int, data binary"
+#: What of a preset folder is the model, by layout; bundles are made from it again, cards and scripts not needed.
+PATTERNS = {
+    "keras_hub": ("*.json", "*.weights.h5", "assets/**/*"),
+    "hugging_face": ("config.json", "*.safetensors", "*.safetensors.index.json", "sentencepiece.bpe.model"),
+}
+
+
+class ModelWriter(MLWriter):
+    """Writes a stage's Params as Spark does, and its model as rows of bytes."""
+
+    def __init__(self, instance: Any) -> None:
+        super().__init__()
+        self.instance = instance
+
+    def saveImpl(self, path: str) -> None:
+        """Write to `path` (any URI that this session can write). SettingError where the stage has no model."""
+        preset: Preset = self.instance.model
+        sizes = {name: file.stat().st_size for name, file in _files(preset)}
+        model = {"format": FORMAT, "name": preset.name, "hash": preset.content_hash, "files": sizes}
+        DefaultParamsWriter.saveMetadata(
+            self.instance, path, metadata_session(self), extraMetadata={"model": model}
+        )
+        write_files(self.sparkSession, _files(preset), f"{path.rstrip('/')}/model")
+
+
+class ModelReader(MLReader[Any]):
+    """Reads what :class:`ModelWriter` wrote; the model comes to lie in `SPARKXLMR_HOME/models/<hash>`."""
+
+    def __init__(self, cls: type) -> None:
+        super().__init__()
+        self.cls = cls
+
+    def load(self, path: str) -> Any:
+        """The stage of `path`. Raises DamagedModelError where its model is not what was saved."""
+        session = metadata_session(self)
+        name = f"{self.cls.__module__}.{self.cls.__name__}"
+        metadata = DefaultParamsReader.loadMetadata(path, session, name)
+        stage = self.cls()
+        stage._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(stage, metadata)
+        return stage.withModel(read_preset(self.sparkSession, path, metadata))
+
+
+def write_files(spark: SparkSession, files: Iterator[tuple[str, Path]], path: str) -> None:
+    """Write files (name, place) as rows into a new Parquet folder, a bounded group of rows at a time."""
+    mode = "error"
+    for rows in _groups(files):
+        spark.createDataFrame(rows, SCHEMA).coalesce(1).write.mode(mode).parquet(path)
+        mode = "append"
+
+
+def read_preset(spark: SparkSession, path: str, metadata: dict[str, Any]) -> Preset:
+    """The preset of a saved stage, as a verified folder of this machine; read only where it is not there yet."""
+    model = metadata.get("model")
+    if not isinstance(model, dict) or model.get("format") != FORMAT:
+        raise NotAPresetError(
+            f"The saved stage {path} holds no model that this release reads",
+            f"an entry 'model' of format {FORMAT} in its metadata",
+            "load it with the release that wrote it, or save it again",
+        )
+    place = home() / "models" / str(model["hash"])
+    if not _is_intact(place, model):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".loading-", dir=place.parent))
+        try:
+            read_files(spark, f"{path.rstrip('/')}/model", fresh, model["files"])
+            if not _is_intact(fresh, model):
+                raise DamagedModelError(
+                    f"The model in {path} is not what was saved",
+                    f"files with the content hash {model['hash']}",
+                    "save the stage again, or restore the folder from a copy",
+                )
+            shutil.rmtree(place, ignore_errors=True)
+            if not place.exists():
+                fresh.rename(place)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    return replace(Preset.open(place), name=str(model["name"]))
+
+
+def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, int]) -> None:
+    """Put the files of a Parquet folder of :func:`write_files` into `folder`.
+
+    Raises DamagedModelError where a file is missing, cut short or called something that leaves the folder.
+    """
+    targets = {name: folder / _inside(name) for name in sizes}
+    try:
+        rows = spark.read.schema(SCHEMA).parquet(path)
+    except AnalysisException as error:
+        message = f"The model's bytes cannot be read from {path} ({str(error).splitlines()[0]})"
+        raise DamagedModelError(
+            message, "the Parquet files of a saved stage", "save the stage again"
+        ) from error
+    for name, size in sizes.items():
+        target = targets[name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        per_read = GROUP // CHUNK
+        with target.open("wb") as out:
+            for first in range(0, -(-size // CHUNK), per_read):
+                wanted = (F.col("file") == name) & F.col("part").between(first, first + per_read - 1)
+                for row in sorted(rows.where(wanted).collect(), key=lambda row: row["part"]):
+                    out.write(row["data"])
+            written = out.tell()
+        if written != size:
+            raise DamagedModelError(
+                f"{name} in {path} has {written} bytes", f"{size} bytes", "save the stage again"
+            )
+
+
+def _files(preset: Preset) -> Iterator[tuple[str, Path]]:
+    for pattern in PATTERNS[preset.layout]:
+        for file in sorted(preset.path.glob(pattern)):
+            if file.is_file():
+                yield file.relative_to(preset.path).as_posix(), file
+
+
+def _groups(files: Iterator[tuple[str, Path]]) -> Iterator[list[tuple[str, int, bytearray]]]:
+    rows: list[tuple[str, int, bytearray]] = []
+    held = 0
+    for name, place in files:
+        with place.open("rb") as file:
+            for part, data in enumerate(iter(lambda file=file: file.read(CHUNK), b"")):  # type: ignore[misc]
+                rows.append((name, part, bytearray(data)))
+                held += len(data)
+                if held >= GROUP:
+                    yield rows
+                    rows, held = [], 0
+    if rows:
+        yield rows
+
+
+def _inside(name: str) -> PurePosixPath:
+    place = PurePosixPath(name)
+    if place.is_absolute() or ".." in place.parts or not place.parts:
+        raise DamagedModelError(
+            f"A saved stage names the file {name!r}", "a path inside its folder", "discard it"
+        )
+    return place
+
+
+def _is_intact(folder: Path, model: dict[str, Any]) -> bool:
+    """Whether the folder holds the preset of this hash; every byte is read again."""
+    if not all((folder / _inside(name)).is_file() for name in model["files"]):
+        return False
+    return Preset.open(folder).content_hash == model["hash"]
+
+
+class ModelStage:
+    """Mixin: the stage carries a model, which is no Param; `copy` keeps it, saving stores it.
+
+    `model` is a :class:`Preset`: a folder, its labels and its content hash, a few hundred bytes in memory.
+    """
+
+    _model: Preset | None = None
+
+    @property
+    def model(self) -> Preset:
+        """The preset that this stage runs. SettingError where none was given."""
+        if self._model is None:
+            name = type(self).__name__
+            raise SettingError(
+                f"{name} has no model", "one that was pretrained or saved", f"begin with {name}.pretrained()"
+            )
+        return self._model
+
+    def withModel(self, model: Preset) -> Any:
+        """Give this stage its model; returns the stage."""
+        self._model = model
+        return self
+
+    def write(self) -> ModelWriter:
+        """Spark's writer of this stage, its model included."""
+        return ModelWriter(self)
+
+    @classmethod
+    def read(cls) -> ModelReader:
+        """Spark's reader of saved stages of this class."""
+        return ModelReader(cls)

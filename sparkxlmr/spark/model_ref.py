@@ -1,0 +1,45 @@
+"""The few hundred bytes that stand for a model on its way to the executors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+#: Ways a model reaches the executors, as `setDistribution` takes them; "auto" is resolved on the driver.
+WAYS = ("auto", "broadcast", "files", "path")
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which bundle a worker runs, how it reaches it, and how it runs it.
+
+    - `hash`: content hash of the bundle; what the worker opens must have it.
+    - `way`: "path", "files" or "broadcast".
+    - `place`: the bundle's folder (way "path"), else the archive's file name.
+    - `precision`: what the engine computes in, resolved on the driver.
+    - `pieces`: with way "broadcast" the archive, cut in order, as Spark broadcast variables.
+    """
+
+    hash: str
+    way: str
+    place: str
+    precision: str
+    pieces: tuple[Any, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes two references the same loaded model, however it travelled."""
+        return self.hash, self.precision
+
+    def to_wire(self) -> tuple[Any, ...]:
+        """A tuple of strings (and broadcast variables) that unpickles without this package.
+
+        >>> ModelRef("ab12", "path", "/models/x", "float32").to_wire()
+        ('ab12', 'path', '/models/x', 'float32', ())
+        """
+        return self.hash, self.way, self.place, self.precision, self.pieces
+
+    @classmethod
+    def from_wire(cls, wire: tuple[Any, ...]) -> ModelRef:
+        """The reference that :meth:`to_wire` wrote."""
+        return cls(*wire)

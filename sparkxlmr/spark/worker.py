@@ -1,0 +1,116 @@
+"""What runs in an executor's Python worker: load a model once a process, predict batches with it.
+
+Two functions do everything: :func:`predictor_for` loads, :func:`score_batches` predicts. Set the environment variable
+`SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing folder and each worker process
+writes there what it loads and scores, one JSON line an event: which worker loaded what, when, and how many rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pyspark import TaskContext
+
+from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, Texts, classify_rows
+from sparkxlmr.spark.distribution import arrived
+from sparkxlmr.spark.model_ref import ModelRef
+
+if TYPE_CHECKING:
+    from sparkxlmr.runtime.predictor import Predictor
+
+#: Models a worker process keeps loaded; the least recently used goes first.
+MAX_LOADED = 3
+
+TRACE = "SPARKXLMR_TRACE"
+
+_loaded: OrderedDict[tuple[Any, ...], Predictor] = OrderedDict()
+
+
+def score_batches(
+    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
+) -> Iterator[pd.DataFrame]:
+    """Answers for each Arrow batch of array<string> values, as a frame with `columns`, in the order of its rows.
+
+    `wire` and `settings` are a :class:`ModelRef` and the fields of :class:`RowOptions` as plain values. The model is
+    loaded when the first row arrives: a task without rows loads nothing.
+    """
+    ref, options = ModelRef.from_wire(wire), RowOptions(**settings)
+    for batch in documents:
+        started = time.perf_counter()
+        rows = [texts_of(value) for value in batch.tolist()]
+        answers = classify_rows(rows, predictor_for(ref).logits, options)
+        _trace("score", model=ref.hash, rows=len(rows), seconds=time.perf_counter() - started)
+        yield as_frame(answers, columns)
+
+
+def texts_of(value: Any) -> Texts | None:
+    """The texts of a row as pandas hands them over, whatever its version: None for a null row or a null text.
+
+    A null row arrives as None or as NaN, a null string within it likewise.
+    """
+    if value is None or isinstance(value, float):
+        return None
+    return [text if isinstance(text, str) else None for text in value]
+
+
+def as_frame(answers: RowAnswers, columns: Sequence[str]) -> pd.DataFrame:
+    """The named fields of the answers as object columns, which Spark turns into arrays.
+
+    >>> from sparkxlmr.runtime.row_classifier import RowAnswers
+    >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
+    [[[0], [4]], [[], []]]
+    """
+    values = {item.name: getattr(answers, item.name) for item in fields(answers)}
+    return pd.DataFrame({name: _objects(values[name]) for name in columns})
+
+
+def _objects(items: Sequence[Any]) -> pd.Series:
+    """Each item one cell; arrays of equal length must not become a matrix."""
+    return pd.Series(list(items), dtype=object)
+
+
+def predictor_for(ref: ModelRef) -> Predictor:
+    """The loaded model of a reference: from this process's cache, else opened, checked and loaded now.
+
+    Raises DamagedModelError, EngineError or NotAPresetError, each with one line that says what to do on the worker.
+    """
+    threads = n_threads()
+    key = (*ref.key, threads)
+    predictor = _loaded.get(key)
+    if predictor is None:
+        started = time.perf_counter()
+        predictor = _load(ref, threads)
+        _loaded[key] = predictor
+        while len(_loaded) > MAX_LOADED:
+            _loaded.popitem(last=False)
+        _trace("load", model=ref.hash, way=ref.way, seconds=time.perf_counter() - started)
+    _loaded.move_to_end(key)
+    return predictor
+
+
+def _load(ref: ModelRef, threads: int) -> Predictor:
+    from sparkxlmr.runtime.predictor import Predictor
+
+    return Predictor(arrived(ref), precision=ref.precision, threads=threads)
+
+
+def n_threads() -> int:
+    """CPU cores of the running task (`spark.task.cpus`); 1 outside of a task."""
+    context = TaskContext.get()
+    return max(1, context.cpus()) if context is not None else 1
+
+
+def _trace(event: str, **facts: Any) -> None:
+    folder = os.environ.get(TRACE)
+    if folder:
+        line = json.dumps({"event": event, "pid": os.getpid(), "time": time.time(), **facts})
+        with (Path(folder) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

@@ -1,0 +1,35 @@
+"""XlmRoBertaForSequenceClassification: the label of a text."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sparkxlmr.spark.annotation import CATEGORY, DOCUMENT, TOKEN
+from sparkxlmr.spark.classifier import SequenceClassifier
+
+
+class XlmRoBertaForSequenceClassification(SequenceClassifier):
+    """Classify documents (or sentences) with an XLM-RoBERTa sequence classifier.
+
+    Reads a `document` column, and a `token` column if one is given: Spark NLP's pipelines have one; it never changes
+    a result, and where nothing else reads it Spark computes it no more. Adds `category` annotations: begin and end of
+    the input annotation, result = the label, metadata = `sentence` and the score of every label (of the best
+    `topScores`). Null, empty and blank documents get an empty array. Text beyond `maxSentenceLength` pieces is cut
+    off, and `truncated` = "true" in the metadata says so.
+
+    Example::
+
+        classifier = (
+            XlmRoBertaForSequenceClassification.pretrained("xlm_roberta_tiny_language_id")
+            .setInputCols("document", "token")
+            .setOutputCol("language")
+            .setTopScores(3)
+        )
+    """
+
+    input_types: ClassVar[tuple[str, ...]] = (DOCUMENT,)
+    optional_types: ClassVar[tuple[str, ...]] = (TOKEN,)
+    output_type: ClassVar[str] = CATEGORY
+
+    family: ClassVar[str] = "xlm_roberta"
+    default_model: ClassVar[str] = "xlm_roberta_tiny_language_id"

@@ -1,0 +1,96 @@
+"""Rows of texts to labels and scores, with a predictor that says what the text says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparkxlmr.runtime.predictor import Prediction
+from sparkxlmr.runtime.row_classifier import RowOptions, classify_rows
+
+
+class Spelled:
+    """Each text spells its own logits ("1 2 0"); a text that ends in "..." counts as truncated."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, texts, max_length, batch_size):
+        self.calls.append((list(texts), max_length, batch_size))
+        numbers = [[float(word) for word in text.removesuffix("...").split()] for text in texts]
+        return Prediction(
+            np.array(numbers, np.float32), np.array([text.endswith("...") for text in texts], bool)
+        )
+
+
+def classify(rows, **options):
+    return classify_rows(rows, Spelled(), RowOptions(128, **options))
+
+
+def test_all_rows_go_in_one_call_and_blank_texts_never():
+    predict = Spelled()
+    rows = [["1 0"], None, [], ["", " \n\u3000", None], ["0 1", "", "2 0"]]
+    answers = classify_rows(rows, predict, RowOptions(64, batch_size=3))
+    assert predict.calls == [(["1 0", "0 1", "2 0"], 64, 3)]
+    assert answers.source == [[0], [], [], [], [0, 2]]
+    assert answers.label == [[0], [], [], [], [1, 0]]
+    assert [len(scores) for scores in answers.scores] == [2, 0, 0, 0, 4]
+
+
+def test_a_batch_of_nothing_but_null_asks_nobody():
+    predict = Spelled()
+    answers = classify_rows([None] * 5, predict, RowOptions(64))
+    assert predict.calls == []
+    for values in vars(answers).values():
+        assert [len(value) for value in values] == [0] * 5
+
+
+def test_softmax_takes_the_first_of_equal_labels():
+    answers = classify([["1 3 3"]])
+    assert answers.label == [[1]]
+    assert answers.scores[0].sum() == pytest.approx(1)
+
+
+def test_sigmoid_takes_every_label_above_the_threshold_and_none_at_it():
+    answers = classify([["0 1 -1", "-9 -9 -9", "9 -9 9"]], activation="sigmoid", threshold=0.5)
+    assert answers.source == [[0, 2, 2]]
+    assert answers.label == [[1, 0, 2]]
+    assert answers.block == [[0, 2, 2]]
+    assert len(answers.scores[0]) == 9
+
+
+def test_coalesce_is_the_mean_of_the_probabilities_at_the_first_scored_text():
+    answers = classify([["", "0 9", "9 0", "9 0..."]], coalesce=True)
+    assert answers.source == [[1]]
+    assert answers.label == [[0]]
+    assert answers.truncated == [[True]]
+    np.testing.assert_allclose(answers.scores[0], [2 / 3, 1 / 3], atol=1e-3)
+
+
+def test_top_keeps_the_best_with_their_ids():
+    answers = classify([["0 2 1", "3 2 1"]], top=2)
+    assert answers.ids[0].tolist() == [1, 2, 0, 1]
+    assert len(answers.scores[0]) == 4
+    assert answers.label == [[1, 0]]
+
+
+def test_more_top_scores_than_labels_are_all_of_them():
+    assert classify([["0 1"]], top=99).ids[0].tolist() == [1, 0]
+
+
+def test_row_scores_are_the_mean_over_the_texts():
+    answers = classify([["9 0", "0 9"], ["0 0"]], row_scores=True)
+    np.testing.assert_allclose(answers.row_scores[0], [0.5, 0.5], atol=1e-6)
+    np.testing.assert_allclose(answers.row_scores[1], [0.5, 0.5], atol=1e-6)
+
+
+def test_lower_case_where_asked_for():
+    seen = []
+
+    def predict(texts, *_):
+        seen.extend(texts)
+        return Prediction(np.zeros((len(texts), 2), np.float32), np.zeros(len(texts), bool))
+
+    classify_rows([["ÄB"]], predict, RowOptions(8, lower_case=True))
+    classify_rows([["ÄB"]], predict, RowOptions(8))
+    assert seen == ["äb", "ÄB"]

@@ -1,0 +1,64 @@
+"""Model bytes through Spark's file systems."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.spark import model_io
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Chunks so small that every file is cut in several and they are written in several groups."""
+    monkeypatch.setattr(model_io, "CHUNK", 10_000)
+    monkeypatch.setattr(model_io, "GROUP", 40_000)
+
+
+def test_files_come_back_byte_for_byte_in_pieces(spark, tmp_path, small_chunks):
+    source = tmp_path / "source"
+    (source / "assets").mkdir(parents=True)
+    contents = {"a.json": b"", "model.weights.h5": bytes(range(256)) * 500, "assets/v.spm": b"x" * 10_000}
+    for name, data in contents.items():
+        (source / name).write_bytes(data)
+    target = f"{tmp_path}/stored"
+    model_io.write_files(spark, ((name, source / name) for name in contents), target)
+    assert spark.read.parquet(target).where("length(data) > 10000").count() == 0
+    sizes = {name: len(data) for name, data in contents.items()}
+    model_io.read_files(spark, target, tmp_path / "back", sizes)
+    assert {name: (tmp_path / "back" / name).read_bytes() for name in contents} == contents
+
+
+def test_a_missing_piece_is_found(spark, tmp_path, small_chunks):
+    (tmp_path / "w").write_bytes(b"y" * 25_000)
+    target = f"{tmp_path}/stored"
+    model_io.write_files(spark, iter([("w", tmp_path / "w")]), target)
+    spark.read.parquet(target).where("part != 1").write.parquet(f"{tmp_path}/less")
+    with pytest.raises(DamagedModelError, match="w in .*less has 15000 bytes"):
+        model_io.read_files(spark, f"{tmp_path}/less", tmp_path / "back", {"w": 25_000})
+
+
+@pytest.mark.parametrize("name", ["../w", "/etc/w", ""])
+def test_no_file_leaves_its_folder(spark, tmp_path, name):
+    with pytest.raises(DamagedModelError, match="inside its folder"):
+        model_io.read_files(spark, f"{tmp_path}/any", tmp_path / "back", {name: 1})
+
+
+def test_a_changed_byte_is_found(spark, tmp_path, tiny_preset, monkeypatch):
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    preset = Preset.open(tiny_preset)
+    files = {name: file for name, file in model_io._files(preset)}
+    changed = tmp_path / "changed"
+    changed.write_bytes(files["config.json"].read_bytes().replace(b"0", b"1", 1))
+    sizes = {name: file.stat().st_size for name, file in files.items()}
+    model = {"format": 1, "name": "tiny", "hash": preset.content_hash, "files": sizes}
+    model_io.write_files(spark, iter({**files, "config.json": changed}.items()), f"{tmp_path}/stage/model")
+    with pytest.raises((DamagedModelError, NotAPresetError)):
+        model_io.read_preset(spark, f"{tmp_path}/stage", {"model": model})
+    assert not list((tmp_path / "home" / "models").iterdir())
+
+
+def test_a_stage_saved_without_a_model_is_refused(spark, tmp_path):
+    with pytest.raises(NotAPresetError, match="holds no model"):
+        model_io.read_preset(spark, str(tmp_path), {"uid": "x"})

@@ -1,0 +1,117 @@
+"""The worker's half without Spark: its cache, and what pandas hands over."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sparkxlmr.runtime.predictor import Prediction
+from sparkxlmr.spark import worker
+from sparkxlmr.spark.model_ref import ModelRef
+
+COLUMNS = ["source", "label", "truncated", "scores"]
+SETTINGS = {"max_length": 16}
+
+
+class Counting:
+    def __init__(self):
+        self.texts = []
+
+    def logits(self, texts, max_length, batch_size):
+        self.texts.extend(texts)
+        return Prediction(np.tile(np.float32([0, 1]), (len(texts), 1)), np.zeros(len(texts), bool))
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """An empty cache; the list of what is loaded, each a predictor that counts."""
+    loaded = []
+
+    def load(ref, threads):
+        loaded.append((ref, Counting()))
+        return loaded[-1][1]
+
+    monkeypatch.setattr(worker, "_loaded", type(worker._loaded)())
+    monkeypatch.setattr(worker, "_load", load)
+    return loaded
+
+
+def ref(name="a", precision="float32", **changes):
+    return ModelRef(name * 64, "path", "/nowhere", precision, **changes)
+
+
+def run(batches, reference=None):
+    wire = (reference or ref()).to_wire()
+    return list(worker.score_batches(wire, SETTINGS, COLUMNS, iter(batches)))
+
+
+def test_one_load_for_all_batches_and_tasks(loads):
+    for _ in range(3):
+        run([pd.Series([["x"]]), pd.Series([["y"]])])
+    assert len(loads) == 1
+    assert loads[0][1].texts == ["x", "y"] * 3
+
+
+def test_the_same_model_by_another_way_is_the_same_model(loads):
+    worker.predictor_for(ref())
+    worker.predictor_for(ModelRef("a" * 64, "files", "x.zip", "float32"))
+    assert len(loads) == 1
+    worker.predictor_for(ref(precision="bfloat16"))
+    assert len(loads) == 2
+
+
+def test_the_least_recently_used_goes_first(loads):
+    for name in "abc":
+        worker.predictor_for(ref(name))
+    worker.predictor_for(ref("a"))
+    worker.predictor_for(ref("d"))
+    worker.predictor_for(ref("a"))
+    assert [item.hash[0] for item, _ in loads] == ["a", "b", "c", "d"]
+    worker.predictor_for(ref("b"))
+    assert len(loads) == 5
+
+
+def test_a_task_without_rows_loads_nothing(loads):
+    assert run([]) == []
+    assert loads == []
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pd.Series([np.array(["x", None], object), None], dtype=object),
+        pd.Series([["x", float("nan")], float("nan")], dtype=object),
+        pd.Series([np.array(["x", ""], object), np.array([], object)], dtype=object),
+    ],
+)
+def test_null_in_any_form_is_no_text(loads, rows):
+    (frame,) = run([rows])
+    assert loads[0][1].texts == ["x"]
+    assert frame["source"].tolist() == [[0], []]
+    assert frame["label"].tolist() == [[1], []]
+
+
+def test_rows_of_equal_length_stay_rows(loads):
+    (frame,) = run([pd.Series([["x"], ["y"]])])
+    assert frame.shape == (2, len(COLUMNS))
+    assert [scores.shape for scores in frame["scores"]] == [(2,), (2,)]
+
+
+def test_the_trace_says_what_was_loaded_and_scored(loads, tmp_path, monkeypatch):
+    monkeypatch.setenv(worker.TRACE, str(tmp_path))
+    run([pd.Series([["x"], ["y"]])])
+    (file,) = tmp_path.iterdir()
+    events = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(event["event"], event.get("rows")) for event in events] == [("load", None), ("score", 2)]
+    assert {event["model"] for event in events} == {"a" * 64}
+
+
+def test_a_missing_folder_says_what_to_do(monkeypatch):
+    from sparkxlmr.errors import NotAPresetError
+
+    monkeypatch.setattr(worker, "_loaded", type(worker._loaded)())
+    with pytest.raises(NotAPresetError, match="setDistribution"):
+        run([pd.Series([["x"]])])
