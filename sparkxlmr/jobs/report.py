@@ -14,6 +14,7 @@ from rich.text import Text
 KEPT_SCORES = 3
 """Scores kept in the metadata of an answer: 205 of them in every row would be 10 kB."""
 
+_JOINERS = "\u200c\u200d"  # not printable by themselves, but part of Persian and Indic words
 _NO_LABEL = "(no text)"
 _WIDTH_ELSEWHERE = 120
 
@@ -26,7 +27,7 @@ def console() -> Console:
 def print_summary(documents: int, seconds: float, labels: Sequence[tuple[str | None, int]]) -> None:
     """Print documents, seconds, documents a second, and the most frequent labels as a small bar chart."""
     rate = documents / seconds if seconds else 0.0
-    print(f"{documents:,} documents in {seconds:,.1f} s: {rate:,.0f} documents a second.")
+    print(f"{documents:,} documents in {seconds:,.1f} s, loading included: {rate:,.0f} documents a second.")
     if not labels:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -64,5 +65,5 @@ def print_texts(rows: Iterable[tuple[str | None, str | None, float | None]]) -> 
 def _one_line(text: str | None, room: int) -> str:
     if text is None:
         return "(null)"
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    flat = " ".join("".join(c if c.isprintable() or c in _JOINERS else " " for c in text).split())
     return flat if cell_len(flat) <= room else set_cell_size(flat, room - 1).rstrip() + "…"
