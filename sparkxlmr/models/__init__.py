@@ -1,1 +1,55 @@
-"""Keras 3 models: encoder layers, backbones, heads, preprocessors, tasks."""
+"""Keras 3 models with keras-hub's names: encoder layers, backbones, heads, preprocessors, tasks.
+
+Nothing is imported before it is asked for, so that ``import sparkxlmr`` needs no Keras.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparkxlmr.models.backbone import Backbone
+    from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
+    from sparkxlmr.models.task import Task
+    from sparkxlmr.models.text_classifier import TextClassifier
+    from sparkxlmr.models.tokenizer import Tokenizer
+    from sparkxlmr.models.xlm_roberta import (
+        XLMRobertaBackbone,
+        XLMRobertaTextClassifier,
+        XLMRobertaTextClassifierPreprocessor,
+        XLMRobertaTokenizer,
+    )
+
+_HOMES = {
+    "Backbone": "backbone",
+    "Task": "task",
+    "TextClassifier": "text_classifier",
+    "TextClassifierPreprocessor": "preprocessor",
+    "Tokenizer": "tokenizer",
+    "XLMRobertaBackbone": "xlm_roberta",
+    "XLMRobertaTextClassifier": "xlm_roberta",
+    "XLMRobertaTextClassifierPreprocessor": "xlm_roberta",
+    "XLMRobertaTokenizer": "xlm_roberta",
+}
+
+__all__ = [
+    "Backbone",
+    "Task",
+    "TextClassifier",
+    "TextClassifierPreprocessor",
+    "Tokenizer",
+    "XLMRobertaBackbone",
+    "XLMRobertaTextClassifier",
+    "XLMRobertaTextClassifierPreprocessor",
+    "XLMRobertaTokenizer",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

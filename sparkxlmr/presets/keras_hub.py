@@ -82,7 +82,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def backbone_config(document: Mapping[str, Any], path: Path) -> BackboneConfig:
-    """The encoder that a ``config.json`` describes; numbers unknown to keras-hub stand beside its ``config``."""
+    """The encoder that a ``config.json`` describes; numbers keras-hub lacks stand beside its ``config``."""
     _expect_class(document, ("XLMRobertaBackbone",), path)
     inner = _inner(document, path)
     try:

@@ -92,7 +92,7 @@ class Preset:
         return preset
 
     def weights(self, dtype: str | None = "float32") -> dict[str, np.ndarray]:
-        """Reads all weights: canonical names (:mod:`~sparkxlmr.presets.tables`) to arrays, kernels as (in, out).
+        """Reads all weights: names of :mod:`~sparkxlmr.presets.tables` to arrays, kernels as (in, out).
 
         Args:
             dtype: the dtype of the arrays; None leaves each as it is stored (float16 stays float16).

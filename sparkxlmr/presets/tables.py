@@ -205,5 +205,5 @@ def _dense(
 
 
 def hub_layer(i: int) -> str:
-    """Keras numbers a class's layers from the second on: ``transformer_encoder``, ``transformer_encoder_1``."""
+    """Keras numbers a class's layers from the second: ``transformer_encoder``, ``transformer_encoder_1``."""
     return f"transformer_encoder_{i}" if i else "transformer_encoder"

@@ -1,0 +1,199 @@
+"""XLM-RoBERTa (Conneau et al. 2020): what this family does not share with others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from sparkxlmr.models.backbone import Backbone, text_inputs
+from sparkxlmr.models.layers import EncoderLayer, FeedForward, PositionEmbedding, SelfAttention, initializer
+from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
+from sparkxlmr.models.text_classifier import TextClassifier
+from sparkxlmr.models.tokenizer import Tokenizer
+from sparkxlmr.presets.config import BackboneConfig
+from sparkxlmr.text.tokenizer import XlmRobertaTokenizer
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+class XLMRobertaBackbone(Backbone):
+    """XLM-R's encoder: calling it gives the sequence, (b, l, ``hidden_dim``).
+
+    Args:
+        vocabulary_size: rows of the token embedding.
+        num_layers, num_heads, hidden_dim, intermediate_dim: the encoder's shape.
+        dropout: of embeddings, attention and layers while training.
+        max_sequence_length: the most ids that fit.
+        dtype: a dtype policy, for example ``"bfloat16"`` or ``"mixed_float16"``.
+        layer_norm_epsilon: 1e-5 in every published XLM-R; keras-hub cannot read presets with another.
+
+    >>> import numpy as np
+    >>> backbone = XLMRobertaBackbone(vocabulary_size=50, num_layers=1, num_heads=2, hidden_dim=8,
+    ...                               intermediate_dim=16, max_sequence_length=12)
+    >>> x = {"token_ids": np.ones((2, 5), "int32"), "padding_mask": np.ones((2, 5), "int32")}
+    >>> backbone.predict(x, verbose=0).shape
+    (2, 5, 8)
+    """
+
+    family = "xlm_roberta"
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        num_layers: int,
+        num_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        dropout: float = 0.1,
+        max_sequence_length: int = 512,
+        dtype: Any = None,
+        layer_norm_epsilon: float = 1e-5,
+        **kwargs: Any,
+    ) -> None:
+        config = BackboneConfig(
+            vocabulary_size=vocabulary_size,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            hidden_dim=hidden_dim,
+            intermediate_dim=intermediate_dim,
+            dropout=dropout,
+            max_sequence_length=max_sequence_length,
+            layer_norm_epsilon=layer_norm_epsilon,
+        )
+        # === Layers ===
+        token_embedding = keras.layers.Embedding(
+            vocabulary_size,
+            hidden_dim,
+            embeddings_initializer=initializer(),
+            dtype=dtype,
+            name="token_embedding",
+        )
+        position_embedding = PositionEmbedding(max_sequence_length, dtype=dtype, name="position_embedding")
+        embeddings_norm = keras.layers.LayerNormalization(
+            epsilon=layer_norm_epsilon, dtype=dtype, name="embeddings_layer_norm"
+        )
+        embeddings_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="embeddings_dropout")
+        transformer_layers = [
+            EncoderLayer(
+                SelfAttention(num_heads, dropout, dtype=dtype, name="attention"),
+                FeedForward(intermediate_dim, dtype=dtype, name="feed_forward"),
+                dropout=dropout,
+                layer_norm_epsilon=layer_norm_epsilon,
+                dtype=dtype,
+                name=f"transformer_layer_{i}",
+            )
+            for i in range(num_layers)
+        ]
+
+        # === Functional graph ===
+        inputs = text_inputs()
+        x = position_embedding(token_embedding(inputs["token_ids"]))
+        x = embeddings_dropout(embeddings_norm(x))
+        for layer in transformer_layers:
+            x = layer(x, padding_mask=inputs["padding_mask"])
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
+
+        # === Config ===
+        self.dtype_policy = keras.dtype_policies.get(dtype)  # a functional model does not take it
+        self.token_embedding = token_embedding
+        self.position_embedding = position_embedding
+        self.embeddings_norm = embeddings_norm
+        self.transformer_layers = transformer_layers
+        self._shape = config
+
+    @classmethod
+    def from_shape(cls, config: BackboneConfig, **kwargs: Any) -> XLMRobertaBackbone:
+        return cls(**{**_arguments(config), **kwargs})
+
+    def shape(self) -> BackboneConfig:
+        return self._shape
+
+    def named_layers(self) -> dict[str, keras.layers.Layer]:
+        found: dict[str, keras.layers.Layer] = {
+            "embeddings.token": self.token_embedding,
+            "embeddings.position": self.position_embedding,
+            "embeddings.norm": self.embeddings_norm,
+        }
+        for i, layer in enumerate(self.transformer_layers):
+            attention, feed_forward = layer.attention, layer.feed_forward
+            for part in ("query", "key", "value", "output"):
+                found[f"layers.{i}.attention.{part}"] = getattr(attention, f"{part}_dense")
+            found[f"layers.{i}.attention.norm"] = layer.attention_norm
+            found[f"layers.{i}.feed_forward.up"] = feed_forward.up_dense
+            found[f"layers.{i}.feed_forward.down"] = feed_forward.down_dense
+            found[f"layers.{i}.feed_forward.norm"] = layer.feed_forward_norm
+        return found
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **_arguments(self._shape),
+        }
+
+
+def _arguments(config: BackboneConfig) -> dict[str, Any]:
+    return {
+        "vocabulary_size": config.vocabulary_size,
+        "num_layers": config.num_layers,
+        "num_heads": config.num_heads,
+        "hidden_dim": config.hidden_dim,
+        "intermediate_dim": config.intermediate_dim,
+        "dropout": config.dropout,
+        "max_sequence_length": config.max_sequence_length,
+        "layer_norm_epsilon": config.layer_norm_epsilon,
+    }
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+class XLMRobertaTokenizer(Tokenizer):
+    """XLM-R's SentencePiece tokenizer, which reads special tokens spelled in a text as such."""
+
+    text_tokenizer_cls = XlmRobertaTokenizer
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+class XLMRobertaTextClassifierPreprocessor(TextClassifierPreprocessor):
+    """``<s> text </s>``, and ``<s> first </s></s> second </s>`` for pairs."""
+
+    tokenizer_cls = XLMRobertaTokenizer
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+class XLMRobertaTextClassifier(TextClassifier):
+    """A classification head on XLM-R; arguments as :class:`~sparkxlmr.models.text_classifier.TextClassifier`.
+
+    ``hidden_dim`` None takes the encoder's own, as keras-hub does.
+
+    >>> import numpy as np
+    >>> backbone = XLMRobertaBackbone(vocabulary_size=50, num_layers=1, num_heads=2, hidden_dim=8,
+    ...                               intermediate_dim=16, max_sequence_length=12)
+    >>> classifier = XLMRobertaTextClassifier(backbone, num_classes=3, activation="softmax")
+    >>> x = {"token_ids": np.ones((2, 5), "int32"), "padding_mask": np.ones((2, 5), "int32")}
+    >>> classifier.predict(x, verbose=0).sum(axis=1).round(3).tolist()
+    [1.0, 1.0]
+    """
+
+    backbone_cls = XLMRobertaBackbone
+    preprocessor_cls = XLMRobertaTextClassifierPreprocessor
+
+    def __init__(
+        self,
+        backbone: XLMRobertaBackbone,
+        num_classes: int,
+        preprocessor: XLMRobertaTextClassifierPreprocessor | None = None,
+        activation: Any = None,
+        hidden_dim: int | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            backbone,
+            num_classes,
+            preprocessor,
+            activation,
+            hidden_dim or backbone.shape().hidden_dim,
+            dropout,
+            **kwargs,
+        )
