@@ -16,8 +16,8 @@ FIXTURES = Path(__file__).parent / "fixtures"
 os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 
-# Before Spark's JVM starts, because its Python workers inherit them: nothing is written to the user's own folders,
-# and each worker leaves a trace of what it loads and scores.
+# Before Spark's JVM starts, because its Python workers inherit them: nothing is written to the user's own
+# folders, and each worker leaves a trace of what it loads and scores.
 _SCRATCH = Path(tempfile.mkdtemp(prefix="sparkxlmr-tests-"))
 atexit.register(shutil.rmtree, _SCRATCH, ignore_errors=True)
 for _name, _folder in (
@@ -36,7 +36,7 @@ def fixtures() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_preset(fixtures, tmp_path_factory) -> Path:
-    """A preset folder of a tiny XLM-R classifier with four labels; the numbers it gives are Hugging Face's."""
+    """A preset folder of a tiny XLM-R classifier with four labels; it answers as Hugging Face's."""
     from sparkxlmr.presets.preset import Preset
     from sparkxlmr.presets.writer import write_preset
 

@@ -1,11 +1,12 @@
-"""What a classifier says about rows of texts: pure, the same function behind a Spark worker and a local pipeline.
+"""What a classifier says about rows of texts: pure, the same behind a Spark worker and without Spark.
 
-A row is the list of its texts (one document, or its sentences). What comes back are plain lists and flat arrays,
-one item a row, from which annotations are built elsewhere: by SQL in Spark, by Python without it.
+A row is the list of its texts (one document, or its sentences). What comes back are plain lists and flat
+arrays, one item a row, from which annotations are built elsewhere: by SQL in Spark, by Python without it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -61,10 +62,11 @@ class RowOptions:
 class RowAnswers:
     """Answers for n rows, every list n long. A row without a text to score has empty lists everywhere.
 
-    For each annotation of a row: `source` (which text of the row it stands on), `label` (class id), `block` (which
-    run of `scores` belongs to it), `truncated` (the text was longer than the model reads). `scores` is flat: the
-    blocks of the row one after another, each as wide as the classes, or as `RowOptions.top`, whose class ids then
-    stand in `ids`. `row_scores`: the mean scores of the row (classes,), where asked for.
+    For each annotation of a row: `source` (which text of the row it stands on), `label` (class id),
+    `block` (which run of `scores` belongs to it), `truncated` (the text was longer than the model reads).
+    `scores` is flat: the blocks of the row one after another, each as wide as the classes, or as
+    `RowOptions.top`, whose class ids then stand in `ids`. `row_scores`: the mean scores of the row
+    (classes,), where asked for.
     """
 
     source: list[list[int]] = field(default_factory=list)
@@ -90,8 +92,8 @@ def is_blank(text: str | None) -> bool:
 def classify_rows(rows: Sequence[Texts | None], predict: Predict, options: RowOptions) -> RowAnswers:
     """Scores every text of every row in one call of `predict` and hands the answers back by row.
 
-    None, empty and blank texts are never scored and give no annotation; they shift nothing: `source` counts all
-    texts of the row.
+    None, empty and blank texts are never scored and give no annotation; they shift nothing: `source`
+    counts all texts of the row.
 
     >>> class Fixed:
     ...     logits, truncated = np.array([[0, 1], [3, 0]], np.float32), np.array([False, True])
@@ -115,7 +117,7 @@ def classify_rows(rows: Sequence[Texts | None], predict: Predict, options: RowOp
     answer = predict(texts, options.max_length, options.batch_size)
     activate = sigmoid if options.activation == "sigmoid" else softmax
     scores = activate(np.asarray(answer.logits, np.float32))
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in itertools.pairwise(starts):
         if start == stop:
             _append_empty(answers, 1)
         else:

@@ -18,7 +18,7 @@ from sparkxlmr.runtime.engine_choice import resolve_engine, resolve_precision
 from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark import scoring
-from sparkxlmr.spark.annotation import DOCUMENT, quoted, with_annotations
+from sparkxlmr.spark.annotation import DOCUMENT, bind, quoted, with_annotations
 from sparkxlmr.spark.annotator import Annotator
 from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
 from sparkxlmr.spark.distribution import distribute
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read() of ModelStage is meant
     """Base of the classifiers of a family; settings have Spark NLP's names and defaults where it has them.
 
-    A stage is made by `pretrained`, `loadSavedModel` or `load`; one that was only constructed has no model, and
-    `transform` says so.
+    A stage is made by `pretrained`, `loadSavedModel` or `load`; one that was only constructed has no
+    model, and `transform` says so.
     """
 
     #: what presets this stage runs, and the one that `pretrained()` takes
@@ -103,14 +103,14 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
         return list(self.model.labels)
 
     def withModel(self: Self, model: Preset) -> Self:
-        """Give this stage its model; returns the stage. NotAPresetError where it is no classifier of the family."""
+        """Give this stage its model; returns the stage. NotAPresetError where it fits another stage."""
         return self._accept(model)
 
     def _accept(self: Self, preset: Preset) -> Self:
-        kind = preset.task.kind if preset.task is not None else "no task"
+        kind = preset.task.kind if preset.task is not None else "bare encoder"
         if kind != "text_classifier" or preset.config.family != self.family:
             raise NotAPresetError(
-                f"{type(self).__name__}: the preset {preset.path} is of family {preset.config.family!r} with {kind}",
+                f"{type(self).__name__}: {preset.path} is a {kind} of family {preset.config.family!r}",
                 f"a text classifier of family {self.family!r}",
                 "take another preset, or the stage that is made for this one",
             )
@@ -131,9 +131,16 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
         bundle, precision = self._bundle(spark)
         options = self._options(bundle)
         ref = distribute(bundle, self.getDistribution(), spark, precision)
+        scored = scoring.scored(document["result"], ref, options)
+        if not options.row_scores:
+            # One expression, and so one projection: only through one does Spark push a limit below the UDF.
+            column = bind(
+                scored, lambda result: scoring.category_annotations(result, document, bundle.labels, options)
+            )
+            return with_annotations(df, self.required("outputCol"), column, self.output_type)
         name = f"__{self.uid}"
         result = quoted(name)
-        df = df.withColumn(name, scoring.scored(document["result"], ref, options))
+        df = df.withColumn(name, scored)
         column = scoring.category_annotations(result, document, bundle.labels, options)
         df = with_annotations(df, self.required("outputCol"), column, self.output_type)
         if self.isDefined(self.predictionCol):
@@ -157,7 +164,7 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
             taken.add((column or "").lower())
 
     def _bundle(self, spark: SparkSession) -> tuple[Bundle, str]:
-        """The compiled, verified model and the precision it runs in: all that can fail does so before a job."""
+        """The compiled, verified model and the precision it runs in: what can fail does so before a job."""
         gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
         engine = resolve_engine(self.getEngine(), gpu)
         precision = resolve_precision(self.getPrecision(), engine)
@@ -176,9 +183,9 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
                 )
             length = bundle.max_length
         activation = self.getActivation()
-        if self.getMultilabel():
-            activation = "sigmoid"
-        elif not self.isSet(self.activation) and bundle.manifest.activation == "sigmoid":
+        if self.getMultilabel() or (
+            not self.isSet(self.activation) and bundle.manifest.activation == "sigmoid"
+        ):
             activation = "sigmoid"
         return RowOptions(
             max_length=length,

@@ -1,10 +1,10 @@
 """How a bundle reaches the executors: both ends of each way, the driver's and the worker's.
 
-| way | driver | worker | needs |
-|---|---|---|---|
-| path | nothing | opens the folder | a disk that driver and executors see under one path |
-| files | one archive, named by content hash, through `SparkContext.addFile` (under Connect: an artifact) | unpacks it | nothing |
-| broadcast | the archive in pieces of at most 256 MB as broadcast variables | joins and unpacks them | memory for a piece in each JVM |
+- `path`: the worker opens the bundle's folder. Needs a disk that driver and executors see under one path.
+- `files`: one archive, named by its content hash, through `SparkContext.addFile` (under Connect an artifact);
+  the worker unpacks it.
+- `broadcast`: that archive in pieces of at most 256 MB as broadcast variables; the worker joins and unpacks
+  them. Each JVM holds a piece in memory while it passes.
 
 Whatever the way, a worker opens a folder whose content was held to the hash: unpacked, or read, once a host.
 """
@@ -111,7 +111,8 @@ def _visible(folder: Path, bundle_hash: str) -> Bundle:
 
 def _session_key(spark: SparkSession) -> str:
     """What a file or broadcast lives as long as: the Spark application, or under Connect the session."""
-    return str(spark.session_id if is_connect(spark) else spark.sparkContext.applicationId)  # type: ignore[attr-defined]
+    connect: Any = spark  # classic sessions have no session_id in 3.5
+    return str(connect.session_id if is_connect(spark) else spark.sparkContext.applicationId)
 
 
 def _broadcast(spark: SparkSession, archive: Path) -> tuple[Any, ...]:
@@ -131,7 +132,7 @@ def _join(pieces: tuple[Any, ...], target: Path) -> None:
 
 
 def _append(piece: Any, out: IO[bytes]) -> None:
-    """One piece: from the file that Spark left on this host, else, where encryption hides that, from its value.
+    """One piece: from the file that Spark left on this host, or, where encryption hides it, its value.
 
     Spark's file is the pickle of one `bytes`. Copying its payload from file to file keeps a piece out of this
     process's memory, which a worker would never give back.
@@ -147,9 +148,10 @@ def _append(piece: Any, out: IO[bytes]) -> None:
 
 
 def _payload_size(file: IO[bytes]) -> int | None:
-    """Bytes of payload after the header of a pickled `bytes`, the file standing at its first; None if unlike one.
+    """Bytes of payload behind the header of a pickled `bytes`, where `file` then stands; else None.
 
-    Pickle's opcodes: PROTO (2 bytes), maybe FRAME (9), then BINBYTES with 4 or BINBYTES8 with 8 bytes of size.
+    Pickle's opcodes: PROTO (2 bytes), maybe FRAME (9), then BINBYTES with 4 or BINBYTES8 with 8 bytes of
+    size.
     """
     header = file.read(2)
     opcode = file.read(1)

@@ -1,8 +1,9 @@
-"""A stage that carries a model: its preset is saved beside its Params and loaded again through Spark's own file
-systems, so hdfs, viewfs, s3a, abfss or a Volume work like a local folder.
+"""A stage that carries a model: its preset is saved beside its Params and loaded again through Spark's own
+file systems, so hdfs, viewfs, s3a, abfss or a Volume work like a local folder.
 
-Layout of a saved stage: `metadata/` (Spark's own, with an entry `model`: name, content hash, files with their sizes)
-and `model/`, Parquet files of rows (file, part, data), where `data` is at most :data:`CHUNK` bytes.
+Layout of a saved stage: `metadata/` (Spark's own, with an entry `model`: name, content hash, files with
+their sizes) and `model/`, Parquet files of rows (file, part, data), where `data` is at most :data:`CHUNK`
+bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ CHUNK = 8 << 20
 GROUP = 64 << 20
 FORMAT = 1
 SCHEMA = "file string, part int, data binary"
-#: What of a preset folder is the model, by layout; bundles are made from it again, cards and scripts not needed.
+#: What of a preset folder is the model, by layout; bundles are made from it again, cards and scripts not
+#: needed.
 PATTERNS = {
     "keras_hub": ("*.json", "*.weights.h5", "assets/**/*"),
     "hugging_face": ("config.json", "*.safetensors", "*.safetensors.index.json", "sentencepiece.bpe.model"),
@@ -44,7 +46,7 @@ class ModelWriter(MLWriter):
         self.instance = instance
 
     def saveImpl(self, path: str) -> None:
-        """Write to `path` (any URI that this session can write). SettingError where the stage has no model."""
+        """Write to `path`, any URI of this session. SettingError where the stage has no model."""
         preset: Preset = self.instance.model
         sizes = {name: file.stat().st_size for name, file in _files(preset)}
         model = {"format": FORMAT, "name": preset.name, "hash": preset.content_hash, "files": sizes}
@@ -81,7 +83,7 @@ def write_files(spark: SparkSession, files: Iterator[tuple[str, Path]], path: st
 
 
 def read_preset(spark: SparkSession, path: str, metadata: dict[str, Any]) -> Preset:
-    """The preset of a saved stage, as a verified folder of this machine; read only where it is not there yet."""
+    """The preset of a saved stage as a verified folder of this machine; read where it is not there yet."""
     model = metadata.get("model")
     if not isinstance(model, dict) or model.get("format") != FORMAT:
         raise NotAPresetError(

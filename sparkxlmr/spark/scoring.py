@@ -1,8 +1,8 @@
 """The one crossing into Python: a UDF from texts to plain arrays, and the SQL that builds columns from them.
 
 Annotation structs never cross (7 to 50 times the cost of a plain column): the UDF reads `document.result`, an
-array<string>, and returns a struct of flat arrays; begin, end and metadata are taken from the input annotations by
-SQL on the JVM's side.
+array<string>, and returns a struct of flat arrays; begin, end and metadata are taken from the input
+annotations by SQL on the JVM's side.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def result_type(options: RowOptions) -> StructType:
 def score_function(
     ref: ModelRef, options: RowOptions
 ) -> Callable[[Iterator[pd.Series]], Iterator[pd.DataFrame]]:
-    """The function that Spark ships: it holds a tuple and a dict of plain values and imports the rest on arrival.
+    """The function that Spark ships: it holds plain values only and imports the rest on arrival.
 
     It is unpickled without this package, so a worker that lacks it fails with one line that says so.
     """
@@ -61,9 +61,9 @@ def score_function(
             from sparkxlmr.spark.worker import score_batches
         except ImportError as error:
             raise ImportError(
-                f"This executor's Python cannot import sparkxlmr ({error}). Expected the same package as on the "
-                "driver. To mend it: install sparkxlmr on every executor, or ship an environment that has it "
-                "(--archives env.tar.gz#env with spark.pyspark.python=./env/bin/python)."
+                f"This executor's Python cannot import sparkxlmr ({error}). Expected the same package as "
+                "on the driver. To mend it: install sparkxlmr on every executor, or ship an environment "
+                "that has it (--archives env.tar.gz#env with spark.pyspark.python=./env/bin/python)."
             ) from None
         yield from score_batches(wire, settings, columns, documents)
 
@@ -73,8 +73,8 @@ def score_function(
 def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:
     """The struct of :func:`result_type` for a column array<string> (null, or null items, are never scored).
 
-    The UDF is an iterator UDF, so a worker looks its model up once a task, and non-deterministic, so that Spark
-    neither repeats it for a filter on its output nor keeps it where nobody reads it.
+    The UDF is an iterator UDF, so a worker looks its model up once a task, and non-deterministic, so that
+    Spark neither repeats it for a filter on its output nor keeps it where nobody reads it.
     """
     make: Any = F.pandas_udf  # its overloads know no iterator of frames
     column: Column = make(score_function(ref, options), result_type(options)).asNondeterministic()(texts)
@@ -84,11 +84,12 @@ def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:
 def category_annotations(
     result: Column, document: Column, labels: Sequence[str], options: RowOptions
 ) -> Column:
-    """The array of `category` annotations from a column of :func:`scored` and the annotations it was made from.
+    """The array of `category` annotations, from a column of :func:`scored` and its input annotations.
 
-    begin and end are those of the input annotation, result is the label, metadata holds `sentence` (the input's),
-    the scores as text of a float32, and `truncated` = "true" where text was cut off. A label that is itself called
-    `sentence` or `truncated` keeps its score, as in Spark NLP; the entry it hides is left out.
+    begin and end are those of the input annotation, result is the label, metadata holds `sentence` (the
+    input's), the scores as text of a float32, and `truncated` = "true" where text was cut off. A label
+    that is itself called `sentence` or `truncated` keeps its score, as in Spark NLP; the entry it hides is
+    left out.
     """
     names = F.array(*[F.lit(label) for label in labels])
 
@@ -147,7 +148,7 @@ def prediction(result: Column) -> Column:
 
 
 def probability(result: Column, n_classes: int) -> Column:
-    """A Spark ML vector (n_classes,) of the row's scores in id order; all zeros where there is no text to score.
+    """A Spark ML vector (n_classes,) of the row's scores in id order; zeros where there is no text.
 
     With several texts in a row (sentences): the mean over them.
     """

@@ -1,8 +1,9 @@
 """What runs in an executor's Python worker: load a model once a process, predict batches with it.
 
-Two functions do everything: :func:`predictor_for` loads, :func:`score_batches` predicts. Set the environment variable
-`SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing folder and each worker process
-writes there what it loads and scores, one JSON line an event: which worker loaded what, when, and how many rows.
+Two functions do everything: :func:`predictor_for` loads, :func:`score_batches` predicts. Set the
+environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing
+folder and each worker process writes there what it loads and scores, one JSON line an event: which worker
+loaded what, when, and how many rows.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _loaded: OrderedDict[tuple[Any, ...], Predictor] = OrderedDict()
 def score_batches(
     wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
 ) -> Iterator[pd.DataFrame]:
-    """Answers for each Arrow batch of array<string> values, as a frame with `columns`, in the order of its rows.
+    """Answers for each Arrow batch of array<string> values, as a frame with `columns`, row by row.
 
-    `wire` and `settings` are a :class:`ModelRef` and the fields of :class:`RowOptions` as plain values. The model is
-    loaded when the first row arrives: a task without rows loads nothing.
+    `wire` and `settings` are a :class:`ModelRef` and the fields of :class:`RowOptions` as plain values.
+    The model is loaded when the first row arrives: a task without rows loads nothing.
     """
     ref, options = ModelRef.from_wire(wire), RowOptions(**settings)
     for batch in documents:
@@ -80,7 +81,8 @@ def _objects(items: Sequence[Any]) -> pd.Series:
 def predictor_for(ref: ModelRef) -> Predictor:
     """The loaded model of a reference: from this process's cache, else opened, checked and loaded now.
 
-    Raises DamagedModelError, EngineError or NotAPresetError, each with one line that says what to do on the worker.
+    Raises DamagedModelError, EngineError or NotAPresetError, each with one line that says what to do on
+    the worker.
     """
     threads = n_threads()
     key = (*ref.key, threads)

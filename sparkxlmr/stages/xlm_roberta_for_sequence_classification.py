@@ -11,11 +11,11 @@ from sparkxlmr.spark.classifier import SequenceClassifier
 class XlmRoBertaForSequenceClassification(SequenceClassifier):
     """Classify documents (or sentences) with an XLM-RoBERTa sequence classifier.
 
-    Reads a `document` column, and a `token` column if one is given: Spark NLP's pipelines have one; it never changes
-    a result, and where nothing else reads it Spark computes it no more. Adds `category` annotations: begin and end of
-    the input annotation, result = the label, metadata = `sentence` and the score of every label (of the best
-    `topScores`). Null, empty and blank documents get an empty array. Text beyond `maxSentenceLength` pieces is cut
-    off, and `truncated` = "true" in the metadata says so.
+    Reads a `document` column, and a `token` column if one is given: Spark NLP's pipelines have one; it
+    never changes a result, and where nothing else reads it Spark computes it no more. Adds `category`
+    annotations: begin and end of the input annotation, result = the label, metadata = `sentence` and the
+    score of every label (of the best `topScores`). Null, empty and blank documents get an empty array.
+    Text beyond `maxSentenceLength` pieces is cut off, and `truncated` = "true" in the metadata says so.
 
     Example::
 

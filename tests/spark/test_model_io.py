@@ -35,7 +35,7 @@ def test_a_missing_piece_is_found(spark, tmp_path, small_chunks):
     target = f"{tmp_path}/stored"
     model_io.write_files(spark, iter([("w", tmp_path / "w")]), target)
     spark.read.parquet(target).where("part != 1").write.parquet(f"{tmp_path}/less")
-    with pytest.raises(DamagedModelError, match="w in .*less has 15000 bytes"):
+    with pytest.raises(DamagedModelError, match=r"w in .*less has 15000 bytes"):
         model_io.read_files(spark, f"{tmp_path}/less", tmp_path / "back", {"w": 25_000})
 
 
@@ -48,7 +48,7 @@ def test_no_file_leaves_its_folder(spark, tmp_path, name):
 def test_a_changed_byte_is_found(spark, tmp_path, tiny_preset, monkeypatch):
     monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
     preset = Preset.open(tiny_preset)
-    files = {name: file for name, file in model_io._files(preset)}
+    files = dict(model_io._files(preset))
     changed = tmp_path / "changed"
     changed.write_bytes(files["config.json"].read_bytes().replace(b"0", b"1", 1))
     sizes = {name: file.stat().st_size for name, file in files.items()}

@@ -1,4 +1,6 @@
-"""The SQL half of a classifier: columns from the plain arrays that the UDF returns. No model, no Python worker."""
+"""The SQL half of a classifier: columns from the plain arrays that the UDF returns. No model, no Python
+worker.
+"""
 
 from __future__ import annotations
 
@@ -60,8 +62,8 @@ def test_softmax_takes_places_from_the_input_and_all_scores_in_the_order_of_the_
 def test_top_scores_keep_their_names(spark):
     labels = ["a", "b", "c"]
     out = annotate(
-        spark, [[(0, 1, {"sentence": "0"})]], RowOptions(8, top=2), labels, source="array(0)", label="array(2)",
-        truncated="array(false)", ids="array(2, 0)", scores="array(0.5, 0.25)",
+        spark, [[(0, 1, {"sentence": "0"})]], RowOptions(8, top=2), labels, source="array(0)",
+        label="array(2)", truncated="array(false)", ids="array(2, 0)", scores="array(0.5, 0.25)",
     )  # fmt: skip
     assert out[0][0][4] == {"sentence": "0", "c": "0.5", "a": "0.25"}
 
