@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import Bundle
+
+if TYPE_CHECKING:
+    from sparkxlmr.presets.preset import Preset
 
 
 class Runner(Protocol):

@@ -7,14 +7,16 @@ import importlib.util
 import logging
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
-from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import Bundle
+
+if TYPE_CHECKING:
+    from sparkxlmr.presets.preset import Preset
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -31,15 +33,11 @@ class OpenVinoEngine:
         return importlib.util.find_spec("openvino") is not None
 
     def compile(self, preset: Preset, folder: Path) -> list[str]:
-        import openvino as ov
+        from sparkxlmr.runtime.engines.openvino_graph import classifier_graph, fits_float16, write_graph
 
-        from sparkxlmr.runtime.engines.openvino_graph import classifier_graph
-
-        config = preset.config
-        graph = classifier_graph(
-            preset.weights(), config.num_layers, config.num_heads, config.layer_norm_epsilon
-        )
-        ov.serialize(graph, folder / GRAPH, folder / WEIGHTS)
+        config, weights = preset.config, preset.weights()
+        graph = classifier_graph(weights, config.num_layers, config.num_heads, config.layer_norm_epsilon)
+        write_graph(graph, folder / GRAPH, half=fits_float16(weights))
         return [GRAPH, WEIGHTS]
 
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> OpenVinoRunner:
@@ -74,14 +72,17 @@ class OpenVinoRunner:
     """Any width goes: OpenVINO keeps one program for dynamic shapes."""
 
     widths = None
-    batch_tokens = 4096
+    # Measured on two and twelve layers: from 512 tokens on speed is flat, from 2048 on it falls (caches).
+    batch_tokens = 1024
 
     def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
     def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        # Contiguous int32, which OpenVINO reads in place; it cannot go back from that to copies.
+        arrays = (np.ascontiguousarray(array, np.int32) for array in (token_ids, padding_mask))
+        inputs = dict(zip(("token_ids", "padding_mask"), arrays, strict=True))
         with self._lock:
             self._request.infer(inputs, share_inputs=True)
             # A copy: the next call writes into the same memory.

@@ -7,6 +7,7 @@ attention is one operation, and the last layer computes the `<s>` row only, sinc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,7 @@ _HIDDEN = -1e9
 def classifier_graph(weights: Weights, num_layers: int, num_heads: int, epsilon: float) -> ov.Model:
     """The graph: `token_ids` and `padding_mask`, int32 (rows, width), to `logits`, float32 (rows, classes).
 
-    - `weights`: canonical names to arrays, kernels as (in, out). Arrays that float16 holds without loss stay
-      float16 in the graph (half the file) and are converted as they are used; so results are those of the
-      stored numbers in float32.
+    - `weights`: canonical names to arrays, kernels as (in, out).
     - `epsilon`: of the layer norms, added to the variance (`layer_norm_eps` in Hugging Face's config).
 
     Both dimensions of the inputs are dynamic; a width beyond the position table is the caller's error. The
@@ -36,6 +35,22 @@ def classifier_graph(weights: Weights, num_layers: int, num_heads: int, epsilon:
     where a name is missing.
     """
     return _Builder(weights, num_heads, epsilon).build(num_layers)
+
+
+def write_graph(graph: ov.Model, graph_file: Path, half: bool) -> None:
+    """Writes the graph and, beside it with the suffix `.bin`, its weights.
+
+    `half`: keep weights as float16. OpenVINO reads each back as float32, but leaves the token table as it is
+    mapped.
+    """
+    ov.save_model(graph, graph_file, compress_to_fp16=half)
+
+
+def fits_float16(weights: Weights) -> bool:
+    """Whether float16 holds every number exactly: so it is for a preset that was stored in float16."""
+    # Beyond float16's range the cast gives infinity, which differs from the number: no warning is needed.
+    with np.errstate(over="ignore"):
+        return all(np.array_equal(array.astype(np.float16), array) for array in weights.values())
 
 
 class _Builder:
@@ -76,12 +91,11 @@ class _Builder:
             ) from None
 
     def embeddings(self, token_ids: Any) -> Any:
-        # Rows are gathered as they are stored and only those converted: the table itself stays as mapped.
-        x = op.gather(_stored(self.array("embeddings.token")), token_ids, _ints(0))
+        x = op.gather(_floats(self.array("embeddings.token")), token_ids, _ints(0))
         width = op.gather(op.shape_of(token_ids, "i32"), _ints([1]), _ints(0))
-        table = _stored(self.array("embeddings.position"))
+        table = _floats(self.array("embeddings.position"))
         positions = op.slice(table, _ints([0]), width, _ints([1]), _ints([0]))
-        x = op.add(_as_float32(x), op.unsqueeze(_as_float32(positions), _ints(0)))
+        x = op.add(x, op.unsqueeze(positions, _ints(0)))
         return self.norm(x, "embeddings.norm")
 
     def attention_mask(self, padding_mask: Any) -> Any:
@@ -125,7 +139,7 @@ class _Builder:
 
     def affine(self, x: Any, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
         # Stored as (out, in): the form in which the CPU's products read it.
-        stored = _as_float32(_stored(np.ascontiguousarray(kernel.T)))
+        stored = _floats(np.ascontiguousarray(kernel.T))
         return op.add(op.matmul(x, stored, False, True), _floats(bias))
 
     def norm(self, x: Any, name: str) -> Any:
@@ -136,19 +150,6 @@ class _Builder:
     def first_row(self, x: Any) -> Any:
         """The `<s>` row, its dimension kept: (rows, 1, hidden)."""
         return op.slice(x, _ints([0]), _ints([1]), _ints([1]), _ints([1]))
-
-
-def _stored(array: NDArray[np.float32]) -> Any:
-    """A constant in float16 where that loses nothing, else in float32."""
-    # Beyond float16's range the cast gives infinity, which differs from the number: no warning is needed.
-    with np.errstate(over="ignore"):
-        narrow = array.astype(np.float16)
-    lossless = np.array_equal(narrow.astype(np.float32), array)
-    return op.constant(narrow if lossless else array)
-
-
-def _as_float32(x: Any) -> Any:
-    return x if x.get_element_type() == ov.Type.f32 else op.convert(x, "f32")
 
 
 def _floats(value: float | NDArray[np.float32]) -> Any:

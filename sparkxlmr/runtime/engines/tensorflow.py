@@ -13,14 +13,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
-from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import Bundle
+
+if TYPE_CHECKING:
+    from sparkxlmr.presets.preset import Preset
 
 SAVED_MODEL = "saved_model"
 _GRAPH = f"{SAVED_MODEL}/saved_model.pb"
@@ -107,13 +109,12 @@ def export_saved_model(preset: Preset, folder: Path) -> None:
     """
     import tensorflow as tf
 
-    from sparkxlmr.models.weights import classifier_of
+    from sparkxlmr.models.text_classifier import TextClassifier
 
-    model = classifier_of(preset)
+    model = TextClassifier.from_preset(preset.path, preprocessor=None, activation=None, dtype="float32")
 
     def logits(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
-        answer = model({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)
-        return {"logits": tf.cast(answer, tf.float32)}
+        return {"logits": model({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)}
 
     inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in ("token_ids", "padding_mask")]
     holder = tf.Module()
@@ -151,4 +152,6 @@ def _export_in_child(preset: Path, folder: Path) -> None:
 ENGINE = TensorFlowEngine()
 
 if __name__ == "__main__":
+    from sparkxlmr.presets.preset import Preset
+
     export_saved_model(Preset.open(sys.argv[1]), Path(sys.argv[2]))

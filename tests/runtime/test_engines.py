@@ -1,0 +1,126 @@
+"""Every engine gives the logits of Hugging Face's own model, and so the same as every other."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from sparkxlmr.errors import EngineError
+from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.engines import engine_named, engine_names
+from sparkxlmr.runtime.engines import openvino as openvino_engine
+from sparkxlmr.runtime.engines import tensorflow as tensorflow_engine
+from sparkxlmr.runtime.predictor import Predictor
+
+
+@pytest.mark.parametrize("engine", engine_names())
+def test_float32_logits_are_hugging_faces(golden_predictor, golden, engine):
+    texts, max_length, logits, compared = golden
+    found = golden_predictor(engine).logits(texts, max_length).logits
+    assert compared.sum() == len(texts) - 1
+    np.testing.assert_allclose(found[compared], logits[compared], atol=1e-4)
+
+
+def test_engines_agree_on_every_text(golden_predictor, golden):
+    """Also on the one that Hugging Face's record cannot be asked about."""
+    texts, max_length, _, _ = golden
+    first, second = (golden_predictor(engine).logits(texts, max_length).logits for engine in engine_names())
+    np.testing.assert_allclose(first, second, atol=1e-4)
+
+
+def test_bfloat16_nearly_agrees(golden_predictor, golden):
+    texts, max_length, logits, compared = golden
+    found = golden_predictor("openvino", "bfloat16").logits(texts, max_length).logits
+    np.testing.assert_allclose(found[compared], logits[compared], atol=0.03)
+    assert (found.argmax(1) == logits.argmax(1))[compared].mean() > 0.98
+
+
+@pytest.mark.parametrize("engine", engine_names())
+def test_a_row_of_padding_alone_gives_numbers(golden_predictor, engine):
+    nothing = np.zeros((2, 5), np.int32)
+    assert np.isfinite(golden_predictor(engine)._runner.run(nothing, nothing)).all()
+
+
+def test_the_settings_openvino_is_given(golden_bundles, monkeypatch):
+    import openvino as ov
+
+    settings = []
+
+    class Core(ov.Core):
+        def compile_model(self, model, device, config):
+            settings.append(config)
+            return super().compile_model(model, device, config)
+
+        def get_property(self, device, name):
+            return ["FP32"] if name == "OPTIMIZATION_CAPABILITIES" else super().get_property(device, name)
+
+    monkeypatch.setattr(ov, "Core", Core)
+    bundle = golden_bundles("openvino")
+    openvino_engine.ENGINE.load(bundle, "float32", 1)
+    # A CPU without bfloat16 computes in float32.
+    openvino_engine.ENGINE.load(bundle, "bfloat16", None)
+    assert settings[0] == {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_NUM_THREADS": 1,
+    }
+    assert settings[1]["INFERENCE_PRECISION_HINT"] == "f32"
+    assert "INFERENCE_NUM_THREADS" not in settings[1]
+
+
+def test_openvino_takes_arrays_of_any_layout(golden_predictor):
+    runner = golden_predictor()._runner
+    ids = np.arange(4, 24).reshape(5, 4)
+    mask = np.ones((5, 4), bool)
+    expected = runner.run(np.ascontiguousarray(ids, np.int32), mask.astype(np.int32))
+    np.testing.assert_array_equal(runner.run(np.asfortranarray(ids), mask), expected)
+
+
+def test_a_bundle_needs_no_keras_to_run(golden_bundles):
+    """A worker imports the engine's framework and nothing else that is heavy."""
+    code = "import sys\nfrom sparkxlmr.runtime.bundle import Bundle\n"
+    code += "from sparkxlmr.runtime.predictor import Predictor\n"
+    code += "Predictor(Bundle.open(sys.argv[1])).logits(['a'], 16)\n"
+    code += "print([name for name in ('tensorflow', 'keras', 'h5py', 'pyspark') if name in sys.modules])"
+    command = [sys.executable, "-c", code, str(golden_bundles("openvino").folder)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("backend", [None, "jax", "tensorflow"])
+def test_where_the_saved_model_is_made(golden_preset, tmp_path, monkeypatch, backend):
+    """In this process only where Keras is here on the TensorFlow backend already."""
+    made = []
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    if backend:
+        keras = types.SimpleNamespace(backend=types.SimpleNamespace(backend=lambda: backend))
+        monkeypatch.setitem(sys.modules, "keras", keras)
+    monkeypatch.setattr(tensorflow_engine, "export_saved_model", lambda *_: made.append("here"))
+    monkeypatch.setattr(tensorflow_engine, "_export_in_child", lambda *_: made.append("child"))
+    tensorflow_engine.ENGINE.compile(golden_preset, tmp_path)
+    assert made == ["here" if backend == "tensorflow" else "child"]
+
+
+def test_an_export_that_fails_says_why(tmp_path):
+    with pytest.raises(EngineError, match=r"could not export .*PresetNotFoundError"):
+        tensorflow_engine._export_in_child(tmp_path / "nowhere", tmp_path / "saved_model")
+
+
+def test_files_that_tensorflow_cannot_read(golden_bundles, tmp_path):
+    folder = shutil.copytree(golden_bundles("tensorflow").folder, tmp_path / "broken")
+    (folder / "saved_model" / "saved_model.pb").write_bytes(b"\x00\xff")
+    with pytest.raises(EngineError, match=r"TensorFlow .* cannot open"):
+        Predictor(Bundle.open(folder))
+
+
+def test_threads_that_come_too_late_are_logged(golden_predictor, golden_bundles, caplog):
+    golden_predictor("tensorflow").logits(["a"], 16)
+    with caplog.at_level(logging.WARNING, logger=tensorflow_engine.__name__):
+        engine_named("tensorflow").load(golden_bundles("tensorflow"), "float32", 77)
+    assert "other threads than 77" in caplog.text
