@@ -46,10 +46,10 @@ def padded_width(length: int, widths: Sequence[int] | None) -> int:
 
 def plan(
     lengths: Sequence[int] | NDArray[np.integer],
-    max_tokens: int = 4096,
+    max_tokens: int = 1024,
     max_rows: int | None = None,
     widths: Sequence[int] | None = None,
-    call_cost: int = 64,
+    call_cost: int = 32,
 ) -> list[Batch]:
     """Batches that hold every row exactly once, longest texts first, with the fewest tokens computed.
 
