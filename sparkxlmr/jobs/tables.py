@@ -137,7 +137,12 @@ def _read_parquet(spark: SparkSession, path: str) -> DataFrame:
 
 
 def _read_text(spark: SparkSession, path: str) -> DataFrame:
-    return spark.read.text(path).withColumnRenamed("value", "text")
+    from pyspark.sql import functions as F
+
+    from sparkxlmr.spark.compat import valid_utf8
+
+    # Bytes that are no UTF-8 would make a Parquet file that other readers refuse; CSV and JSON mend them too.
+    return spark.read.text(path).select(valid_utf8(F.col("value")).alias("text"))
 
 
 def _read_json(spark: SparkSession, path: str) -> DataFrame:

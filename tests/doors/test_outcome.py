@@ -8,7 +8,7 @@ from sparkxlmr.errors import DamagedModelError, EngineError, InputError, OutputE
 from sparkxlmr.jobs import outcome
 
 OURS = """An error occurred while calling o123.parquet.
-: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 1.0 failed 4 times
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed 4 times
 Traceback (most recent call last):
   File "worker.py", line 12, in score_batches
 sparkxlmr.errors.DamagedModelError: model.bin has another content. Expected its hash. To mend it: copy it anew.
@@ -29,7 +29,10 @@ Caused by: java.io.IOException: No space left on device
     [
         (OURS, "model.bin has another content. Expected its hash. To mend it: copy it anew."),
         (JAVA, "IOException: No space left on device"),
-        ("PythonException: \n  An exception was thrown from the Python worker:\nValueError: no", "ValueError: no"),
+        (
+            "PythonException: \n  An exception was thrown from the Python worker:\nValueError: no",
+            "ValueError: no",
+        ),
         ("EngineError: The engine is missing. SQLSTATE: 38000", "The engine is missing."),
         ("something without a name\nmore", "something without a name"),
     ],

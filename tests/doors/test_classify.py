@@ -1,0 +1,233 @@
+"""`sparkxlmr classify`: what it reads, what it writes, what it refuses, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sparkxlmr.cli import main
+from sparkxlmr.jobs import classify as job
+from sparkxlmr.jobs import storage
+from sparkxlmr.jobs.tables import read_table
+
+pytestmark = pytest.mark.usefixtures("spark")
+
+CSV = (
+    "id,text,note\n"
+    '007,"Hello, ""world""\nsecond line", keep \n'
+    "2,,x\n"
+    '3,"Guten Tag",\n'
+    "4,   ,y\n"
+)  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, tiny_preset) -> Path:
+    """A folder of one's own with a small CSV file and a model in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").symlink_to(tiny_preset)
+    (tmp_path / "in.csv").write_text(CSV, encoding="utf-8")
+    return tmp_path
+
+
+def classify(source: str, option: str, output: str, *more: str) -> int:
+    # Absolute paths: the JVM stays in the folder where it was started.
+    assert option == "--output"
+    return main(
+        [
+            "classify",
+            str(Path(source).absolute()),
+            option,
+            str(Path(output).absolute()),
+            "--model",
+            "model",
+            *more,
+        ]
+    )
+
+
+def parts(folder: Path, suffix: str) -> list[Path]:
+    return sorted(folder.glob(f"part-*.{suffix}"))
+
+
+def names(folder: Path) -> set[str]:
+    """Everything in a folder, hidden things too; Hadoop's checksum files left out."""
+    return {path.name for path in folder.iterdir() if not path.name.endswith(".crc")}
+
+
+def traced_rows() -> int:
+    """Rows that all workers have scored so far."""
+    lines = [line for file in Path(os.environ["SPARKXLMR_TRACE"]).glob("*.jsonl") for line in file.open()]
+    return sum(event["rows"] for event in map(json.loads, lines) if event["event"] == "score")
+
+
+def test_csv_keeps_its_columns_and_rows_as_they_are(here, capsys):
+    before = traced_rows()
+    assert classify("in.csv", "--output", "out.csv") == 0
+    written = pd.concat(
+        pd.read_csv(part, dtype=str, keep_default_na=False) for part in parts(here / "out.csv", "csv")
+    )
+    given = pd.read_csv(here / "in.csv", dtype=str, keep_default_na=False)
+    assert list(written.columns) == ["id", "text", "note", "label", "score"]
+    assert written[["id", "text", "note"]].reset_index(drop=True).equals(given)
+    assert [bool(label) for label in written["label"]] == [True, False, True, False]
+    assert all(0 < float(score) <= 1 for score in written["score"] if score)
+    said = capsys.readouterr().out
+    assert "4 documents in" in said
+    assert "(no text)" in said
+    assert f"Written to {here / 'out.csv'} (csv)." in said
+    assert names(here) == {"in.csv", "model", "out.csv"}
+    # Each row was scored once, the summary included.
+    assert traced_rows() - before == 4
+
+
+def test_json_lines_keep_the_order_of_their_keys_and_their_nulls(here):
+    rows = [{"zeta": 1, "text": "Bonjour", "alpha": [1, 2]}, {"zeta": 2, "text": None, "alpha": []}]
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert classify("in.jsonl", "--output", "out.jsonl", "--label-column", "lang", "--score-column", "p") == 0
+    written = [json.loads(line) for part in parts(here / "out.jsonl", "json") for line in part.open()]
+    assert [list(row) for row in written] == [["zeta", "text", "alpha", "lang", "p"]] * 2
+    assert [{name: row[name] for name in rows[0]} for row in written] == rows
+    assert written[0]["lang"]
+    assert written[1]["lang"] is None
+    assert written[1]["p"] is None
+
+
+def test_plain_text_to_parquet_by_default(here):
+    Path("in.txt").write_bytes("one\n\nשלום\n".encode() + b"\xff\xfe bad bytes \x00\n")
+    assert classify("in.txt", "--output", "out") == 0
+    written = pd.read_parquet(here / "out")
+    assert list(written.columns) == ["text", "label", "score"]
+    assert written["text"].tolist() == ["one", "", "שלום", "\ufffd\ufffd bad bytes \x00"]
+    assert written["label"].notna().tolist() == [True, False, True, True]
+    assert written["score"].dtype == "float64"
+
+
+def test_parquet_with_names_that_spark_must_quote(here):
+    frame = pd.DataFrame(
+        {"a.b": ["eins", "zwei"], "document": [1, 2], "language": ["x", "y"], "back`tick": [0, 1]}
+    )
+    frame.to_parquet("in.parquet")
+    assert classify("in.parquet", "--output", "out.jsonl", "--text", "a.b", "--format", "parquet") == 0
+    written = pd.read_parquet(here / "out.jsonl")
+    assert list(written.columns) == [*frame.columns, "label", "score"]
+    assert written[list(frame.columns)].equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing.csv", "--output", "out"], "no file or folder at"),
+        (["in.csv", "--output", "out", "--text", "txt"], "say --text text"),
+        (["in.csv", "--output", "out", "--label-column", "note"], "--label-column and --score-column"),
+        (["in.csv", "--output", "out", "--label-column", "x", "--score-column", "X"], "two names"),
+        (["in.csv", "--output", "out.txt"], "--format"),
+        (["in.csv", "--output", "taken.csv"], "--overwrite"),
+        (["in.csv", "--output", "full", "--overwrite"], "other things in it"),
+        (["in.csv", "--output", "taken.csv/inside"], "Nothing can be written beside"),
+        (["empty", "--output", "out"], "no data file"),
+        (["void.csv", "--output", "out"], "no readable schema"),
+        (["void.jsonl", "--output", "out"], "no readable schema"),
+        (["broken.parquet", "--output", "out"], "cannot be read as parquet"),
+        (["broken.jsonl", "--output", "out"], "cannot be read as jsonl"),
+        (["data.unknown", "--output", "out"], "--input-format"),
+        (["numbers.jsonl", "--output", "out"], "is of type bigint"),
+        (["nested.jsonl", "--output", "out.csv"], "--format parquet"),
+    ],
+)
+def test_wrong_use_is_one_line_and_nothing_is_written(here, capfd, arguments, said):
+    Path("taken.csv").write_text("mine")
+    Path("full").mkdir()
+    Path("full", "thesis.tex").write_text("mine")
+    Path("empty").mkdir()
+    Path("empty", "_hidden").write_text("x")
+    for name in ("void.csv", "void.jsonl"):
+        Path(name).touch()
+    Path("broken.parquet").write_text("PAR0 this is no parquet file")
+    Path("broken.jsonl").write_text('{"text": "a"}\nnot json\n')
+    Path("data.unknown").write_text("x")
+    Path("numbers.jsonl").write_text('{"text": 1}\n')
+    Path("nested.jsonl").write_text('{"text": "a", "tags": ["x"]}\n')
+    before = names(here)
+    assert classify(*arguments) == 2
+    captured = capfd.readouterr().err.strip().splitlines()
+    ours = [line for line in captured if line.startswith("sparkxlmr: ")]
+    assert len(ours) == 1
+    assert said in ours[0]
+    assert names(here) == before
+    assert Path("taken.csv").read_text() == "mine"
+
+
+def test_an_input_that_may_not_be_read(here, capsys, monkeypatch):
+    # Opening a folder is refused by Java just as a file without permission is; this user may be root.
+    real = storage.Storage.check_readable
+    folder = type("Status", (), {"getPath": lambda self: storage_path})()
+    from pyspark.sql import SparkSession
+
+    storage_path = storage.Storage(SparkSession.active(), str(here)).path
+    monkeypatch.setattr(storage.Storage, "check_readable", lambda self, status: real(self, folder))
+    assert classify("in.csv", "--output", "out") == 2
+    assert "in.csv cannot be opened (" in capsys.readouterr().err
+
+
+def test_the_model_is_looked_at_before_the_input_is_scored(here, capsys):
+    assert classify("in.csv", "--output", "out", "--model", "no_such_model") == 2
+    assert "no_such_model" in capsys.readouterr().err
+    assert names(here) == {"in.csv", "model"}
+
+
+def test_overwrite_replaces_a_result_once_the_new_one_is_complete(here, monkeypatch, capsys):
+    assert classify("in.csv", "--output", "out.csv") == 0
+    first = {path.name for path in parts(here / "out.csv", "csv")}
+    write = job.write_table
+
+    errors = iter([OSError("the disk is full"), KeyboardInterrupt()])
+
+    def write_and_fail(frame, path, chosen):
+        write(frame, path, chosen)
+        raise next(errors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "write_table", write_and_fail)
+        for _ in range(2):
+            assert classify("in.csv", "--output", "out.csv", "--overwrite") == 1
+            assert {path.name for path in parts(here / "out.csv", "csv")} == first
+    assert "nothing was written" in capsys.readouterr().err
+    assert (
+        classify(
+            "out.csv", "--output", "out.csv", "--overwrite", "--label-column", "l", "--score-column", "s"
+        )
+        == 0
+    )
+    assert {path.name for path in parts(here / "out.csv", "csv")}.isdisjoint(first)
+    assert names(here) == {"in.csv", "model", "out.csv"}
+
+
+def test_damage_found_later_ends_the_run_with_one_line(here, capfd):
+    Path("in.csv").write_text("id,text\n1,fine\n2,also fine\n3,one,too many\n")
+    assert classify("in.csv", "--output", "out") == 1
+    ours = [line for line in capfd.readouterr().err.splitlines() if line.startswith("sparkxlmr: ")]
+    assert len(ours) == 1
+    assert "alformed" in ours[0]
+    assert names(here) == {"in.csv", "model"}
+
+
+def test_a_small_file_keeps_every_core_busy_and_its_order(spark, here):
+    lines = [f"text number {i} " + "x" * 200 for i in range(5000)]
+    for name, text in (
+        ("many.txt", "\n".join(lines) + "\n"),
+        ("many.csv", "text\n" + "\n".join(lines) + "\n"),
+    ):
+        Path(name).write_text(text)
+        frame = read_table(spark, str(here / name))
+        assert frame.rdd.getNumPartitions() >= 2 * spark.sparkContext.defaultParallelism
+        assert [row[0] for row in frame.collect()] == lines
+
+
+def test_a_json_document_over_many_lines(spark, here):
+    Path("whole.json").write_text(json.dumps([{"b": 1, "text": "x"}, {"b": 2, "text": "y"}], indent=1))
+    assert sorted(row["text"] for row in read_table(spark, str(here / "whole.json")).collect()) == ["x", "y"]

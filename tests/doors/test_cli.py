@@ -1,0 +1,131 @@
+"""The command itself: its parser, `models`, `doctor`, `demo`, the progress bar."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from importlib import resources
+
+import pytest
+
+from sparkxlmr import demo, doctor
+from sparkxlmr.cli import main
+from sparkxlmr.errors import InputError
+from sparkxlmr.jobs import classify as job
+from sparkxlmr.jobs import progress
+from sparkxlmr.presets import builtin
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["classify"],
+        ["classify", "in.csv"],
+        ["classify", "a", "--output", "b", "--format", "xls"],
+    ],
+)
+def test_wrong_options_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: sparkxlmr" in capsys.readouterr().err
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "sparkxlmr", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("sparkxlmr ")
+
+
+def test_the_job_of_spark_submit_has_the_options_of_the_command(capsys):
+    def options(run, arguments):
+        with pytest.raises(SystemExit):
+            run([*arguments, "--help"])
+        return (
+            capsys.readouterr().out.partition("positional arguments:")[2].partition("Exit codes")[0].split()
+        )
+
+    assert options(job.main, []) == options(main, ["classify"])
+
+
+def test_models_lists_what_ships(capsys):
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in builtin.names())
+    assert said.startswith("model")
+
+
+def test_doctor_finds_this_machine_ready(capsys):
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for subject in ("Python", "Java", "pyspark", "engines", "GPU", "engine auto", "models", "cache"):
+        assert f"  {subject} " in said
+    assert said.endswith("Ready.\n")
+
+
+def test_doctor_says_what_is_missing_and_what_to_do(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(doctor, "_version", lambda distribution: None)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sparkxlmr.spark.java.bundled_java", lambda: None)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "file" / "inside"))
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    for remedy in ('pip install "sparkxlmr[spark]"', 'pip install "sparkxlmr[java]"', "set SPARKXLMR_HOME"):
+        assert remedy in said
+    assert "Not ready: pyspark, Java, cache." in said
+
+
+@pytest.mark.parametrize(("version", "mark"), [("3.4.1", "!!"), ("3.5.9", "ok"), ("4.3.0", "ok")])
+def test_doctor_knows_which_spark_is_too_old(monkeypatch, version, mark):
+    monkeypatch.setattr(doctor, "_version", lambda distribution: version)
+    assert doctor.spark().mark == mark
+
+
+def test_the_demo_has_texts_of_its_own_in_many_languages_and_scripts():
+    texts = resources.files("sparkxlmr").joinpath("demo_texts.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in texts.splitlines()]
+    assert len({row["language"] for row in rows}) >= 30
+    assert len({row["text"] for row in rows}) == len(rows)
+
+
+def test_demo_shows_texts_and_summary(spark, tiny_preset, tmp_path, capsys):
+    given = tmp_path / "mine.csv"
+    given.write_text("id,words\n1,Hello there\n2,\n")
+    assert main(["demo", "--input", str(given), "--text", "words", "--model", str(tiny_preset)]) == 0
+    said = capsys.readouterr().out
+    assert "Hello there" in said
+    assert "(null)" in said
+    assert "2 documents in" in said
+    assert list(tmp_path.iterdir()) == [given]
+
+
+def test_demo_finds_the_column_of_texts(spark):
+    def columns(schema):
+        return spark.createDataFrame([], schema)
+
+    assert demo.text_column(columns("id int, text string, title string")) == "text"
+    assert demo.text_column(columns("id int, body string")) == "body"
+    with pytest.raises(InputError, match="TEXT=COLUMN"):
+        demo.text_column(columns("title string, body string"))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_drawn_on_a_terminal_and_errors_come_through(spark, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_LOOK_EVERY", 0.01)
+    progress.with_progress(spark, "Counting", lambda: spark.range(0, 100, 1, 8).rdd.count())
+    assert "Counting" in terminal.getvalue()
+    with pytest.raises(ZeroDivisionError):
+        progress.with_progress(spark, "Failing", lambda: 1 // 0)
