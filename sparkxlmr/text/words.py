@@ -16,17 +16,28 @@ refuses.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.text.java_regex import character_class, class_pattern, compile_java
+from sparkxlmr.text.java_regex import (
+    Ranges,
+    character_class,
+    class_pattern,
+    compile_java,
+    complement,
+    intersection,
+    union,
+)
 
 CONTEXT_CHARS = (".", ",", ";", ":", "!", "?", "*", "-", "(", ")", '"', "'")
 _MARKS = tuple(map(chr, range(0xFDD0, 0xFDF0))) + tuple(map(chr, range(0xF0000, 0xFFFFE)))
 
 Span = tuple[int, int]
+#: from a text to the begins of its words, and the words
+Finder = Callable[[str], tuple[list[int], list[str]]]
 
 
 @dataclass(frozen=True)
@@ -72,32 +83,36 @@ def tokenize(text: str, rules: WordRules = WordRules()) -> list[tuple[int, int, 
     >>> tokenize("New York!", WordRules(exceptions=("New York",), context_chars=()))
     [(0, 8, 'New York!')]
     """
-    return [(begin, end - 1, text[begin:end]) for begin, end in word_spans(rules)(text)]
+    begins, tokens = word_finder(rules)(text)
+    return [(begin, begin + len(token) - 1, token) for begin, token in zip(begins, tokens, strict=True)]
 
 
 @lru_cache(maxsize=64)
-def word_spans(rules: WordRules) -> Callable[[str], list[Span]]:
-    """The compiled rules: a function from a text to the spans (begin, end exclusive) of its words.
+def word_finder(rules: WordRules) -> Finder:
+    """The compiled rules: a function from a text to the begins of its words and the words themselves.
 
     Raises:
         SettingError: a pattern in the rules cannot be used.
     """
-    spans = _fast(rules) if _is_plain(rules) else _Cutter(rules)
+    find = _plain_finder(rules) if _is_plain(rules) else _Cutter(rules)
     shortest, longest = max(rules.min_length, 1), rules.max_length
-    if longest is None and shortest == 1:
-        return spans
-    limit = longest if longest is not None else float("inf")
-    if limit < rules.min_length:
+    if longest is None:
+        longest = sys.maxsize
+    if longest < rules.min_length:
         raise SettingError(
             f"the longest token allowed has {longest} characters, the shortest {rules.min_length}",
             "maxLength not below minLength",
             "raise maxLength or lower minLength",
         )
 
-    def long_enough(text: str) -> list[Span]:
-        return [span for span in spans(text) if shortest <= _utf16_length(text[span[0] : span[1]]) <= limit]
+    def find_within_limits(text: str) -> tuple[list[int], list[str]]:
+        begins, tokens = find(text)
+        if shortest == 1 and 2 * len(text) <= longest:
+            return begins, tokens
+        kept = [i for i, token in enumerate(tokens) if shortest <= _utf16_length(token) <= longest]
+        return [begins[i] for i in kept], [tokens[i] for i in kept]
 
-    return long_enough
+    return find_within_limits
 
 
 def _utf16_length(token: str) -> int:
@@ -116,30 +131,38 @@ def _is_plain(rules: WordRules) -> bool:
     )
 
 
-def _allowed(rules: WordRules) -> str:
-    """A pattern for one character of a candidate. The brackets are Spark NLP's: it always allows ``( ? : )``."""
-    return class_pattern(character_class(f"(?:{rules.target_pattern})"))
+def _allowed(rules: WordRules) -> Ranges:
+    """The characters of a candidate. Spark NLP wraps the target, so ``( ? : )`` are among them."""
+    return character_class(f"(?:{rules.target_pattern})")
 
 
-def _fast(rules: WordRules) -> Callable[[str], list[Span]]:
+def _plain_finder(rules: WordRules) -> Finder:
     """The plain rules as one regular expression over the whole text: a run of context characters, or from the
     first to the last other character of a candidate."""
     allowed = _allowed(rules)
-    if rules.context_chars:
-        context = "[" + "".join(map(re.escape, rules.context_chars)) + "]"
-        other = f"(?!{context}){allowed}"
-        pattern = f"(?:(?={context}){allowed})+|{other}(?:{allowed}*{other})?"
-    else:
-        pattern = f"{allowed}+"
-    find = re.compile(pattern, re.ASCII).finditer
-    return lambda text: [match.span() for match in find(text)]
+    context = union(tuple((ord(char), ord(char)) for char in rules.context_chars))
+    other = class_pattern(intersection(allowed, complement(context)))
+    edge = class_pattern(intersection(allowed, context))
+    find = re.compile(f"{edge}+|{other}(?:{class_pattern(allowed)}*{other})?").findall
+
+    def find_words(text: str) -> tuple[list[int], list[str]]:
+        tokens = find(text)
+        begins, at = [], 0
+        for token in tokens:
+            # no token begins in the gap before it, whose characters are not allowed in any
+            at = text.index(token, at)
+            begins.append(at)
+            at += len(token)
+        return begins, tokens
+
+    return find_words
 
 
 class _Cutter:
     """The rules in full: candidates, exceptions, rules with groups, splitting."""
 
     def __init__(self, rules: WordRules) -> None:
-        allowed = _allowed(rules)
+        allowed = class_pattern(_allowed(rules))
         self.candidates = re.compile(f"{allowed}+")
         self.breaks = re.compile(f"(?!{allowed})(?s:.)")
         self.exceptions = [compile_java(e, not rules.case_sensitive_exceptions) for e in rules.exceptions]
@@ -147,7 +170,11 @@ class _Cutter:
         self.split_pattern = compile_java(rules.split_pattern) if rules.split_pattern else None
         self.split_chars = _split_chars_pattern(rules.split_chars) if rules.split_chars else None
 
-    def __call__(self, text: str) -> list[Span]:
+    def __call__(self, text: str) -> tuple[list[int], list[str]]:
+        spans = self._spans(text)
+        return [begin for begin, _ in spans], [text[begin:end] for begin, end in spans]
+
+    def _spans(self, text: str) -> list[Span]:
         spans: list[Span] = []
         protected, mark = self._protected(text)
         for found in self.candidates.finditer(protected):
