@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import gzip
+import json
 import os
 import shutil
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +36,20 @@ for _name, _folder in (
 @pytest.fixture(scope="session")
 def fixtures() -> Path:
     return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def spark_nlp():
+    """Reads what Spark NLP 5.5.3 answered: ``spark_nlp("tokenizer")`` is that fixture file, parsed."""
+
+    @cache
+    def recorded(name: str) -> Any:
+        plain = FIXTURES / "spark_nlp" / f"{name}.json"
+        if plain.exists():
+            return json.loads(plain.read_text(encoding="utf-8"))
+        return json.loads(gzip.decompress(plain.with_suffix(".json.gz").read_bytes()))
+
+    return recorded
 
 
 @pytest.fixture(scope="session")
