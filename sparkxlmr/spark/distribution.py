@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,9 +63,9 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
 
     `way` is one of :data:`WAYS`; `precision` is passed on to the predictor.
     """
-    way = resolve_way(way, spark)
+    way, assigned = resolve_way(way, spark), not is_local(spark)
     if way == "path":
-        return ModelRef(bundle.hash, way, str(bundle.folder), precision)
+        return ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
     key = (_session_key(spark), bundle.hash, way)
     if key not in _sent:
         archive = pack(bundle, home() / "archives")
@@ -75,9 +76,8 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
             spark.addArtifacts(str(archive), file=True)
         else:
             spark.sparkContext.addFile(str(archive))
-        _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, pieces)
-    sent = _sent[key]
-    return ModelRef(sent.hash, sent.way, sent.place, precision, sent.pieces)
+        _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, assigned, pieces)
+    return replace(_sent[key], precision=precision)
 
 
 def arrived(ref: ModelRef) -> Bundle:

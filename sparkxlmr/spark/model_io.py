@@ -175,7 +175,10 @@ def _is_intact(folder: Path, model: dict[str, Any]) -> bool:
     """Whether the folder holds the preset of this hash; every byte is read again."""
     if not all((folder / _inside(name)).is_file() for name in model["files"]):
         return False
-    return Preset.open(folder).content_hash == model["hash"]
+    try:
+        return Preset.open(folder).content_hash == model["hash"]
+    except (NotAPresetError, DamagedModelError):
+        return False
 
 
 class ModelStage:

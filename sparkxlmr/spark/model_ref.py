@@ -17,6 +17,8 @@ class ModelRef:
     - `way`: "path", "files" or "broadcast".
     - `place`: the bundle's folder (way "path"), else the archive's file name.
     - `precision`: what the engine computes in, resolved on the driver.
+    - `assigned`: whether tasks see only the GPUs that Spark assigns them (clusters), or all (local mode,
+      where Spark assigns none).
     - `pieces`: with way "broadcast" the archive, cut in order, as Spark broadcast variables.
     """
 
@@ -24,6 +26,7 @@ class ModelRef:
     way: str
     place: str
     precision: str
+    assigned: bool = False
     pieces: tuple[Any, ...] = ()
 
     @property
@@ -35,9 +38,9 @@ class ModelRef:
         """A tuple of strings (and broadcast variables) that unpickles without this package.
 
         >>> ModelRef("ab12", "path", "/models/x", "float32").to_wire()
-        ('ab12', 'path', '/models/x', 'float32', ())
+        ('ab12', 'path', '/models/x', 'float32', False, ())
         """
-        return self.hash, self.way, self.place, self.precision, self.pieces
+        return self.hash, self.way, self.place, self.precision, self.assigned, self.pieces
 
     @classmethod
     def from_wire(cls, wire: tuple[Any, ...]) -> ModelRef:

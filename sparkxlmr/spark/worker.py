@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from pyspark import TaskContext
 
+from sparkxlmr.errors import EngineError
+from sparkxlmr.runtime.child import ChildPredictor
+from sparkxlmr.runtime.devices import use_device
 from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, Texts, classify_rows
 from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
@@ -31,8 +34,9 @@ if TYPE_CHECKING:
 MAX_LOADED = 3
 
 TRACE = "SPARKXLMR_TRACE"
+ANY = "any"
 
-_loaded: OrderedDict[tuple[Any, ...], Predictor] = OrderedDict()
+_loaded: OrderedDict[tuple[Any, ...], Predictor | ChildPredictor] = OrderedDict()
 
 
 def score_batches(
@@ -65,9 +69,12 @@ def texts_of(value: Any) -> Texts | None:
 def as_frame(answers: RowAnswers, columns: Sequence[str]) -> pd.DataFrame:
     """The named fields of the answers as object columns, which Spark turns into arrays.
 
-    >>> from sparkxlmr.runtime.row_classifier import RowAnswers
-    >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
-    [[[0], [4]], [[], []]]
+        >>> from sparkxlmr.errors import EngineError
+    from sparkxlmr.runtime.child import ChildPredictor
+    from sparkxlmr.runtime.devices import use_device
+    from sparkxlmr.runtime.row_classifier import RowAnswers
+        >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
+        [[[0], [4]], [[], []]]
     """
     values = {item.name: getattr(answers, item.name) for item in fields(answers)}
     return pd.DataFrame({name: _objects(values[name]) for name in columns})
@@ -78,22 +85,26 @@ def _objects(items: Sequence[Any]) -> pd.Series:
     return pd.Series(list(items), dtype=object)
 
 
-def predictor_for(ref: ModelRef) -> Predictor:
+def predictor_for(ref: ModelRef) -> Predictor | ChildPredictor:
     """The loaded model of a reference: from this process's cache, else opened, checked and loaded now.
 
     Raises DamagedModelError, EngineError or NotAPresetError, each with one line that says what to do on
     the worker.
     """
-    threads = n_threads()
-    key = (*ref.key, threads)
+    threads, device = n_threads(), device_of_task(ref)
+    here = _claim(device)
+    key = (*ref.key, threads, device)
     predictor = _loaded.get(key)
     if predictor is None:
         started = time.perf_counter()
-        predictor = _load(ref, threads)
+        predictor = (
+            _load(ref, threads) if here else ChildPredictor(arrived(ref), ref.precision, threads, device)
+        )
         _loaded[key] = predictor
         while len(_loaded) > MAX_LOADED:
             _loaded.popitem(last=False)
-        _trace("load", model=ref.hash, way=ref.way, seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        _trace("load", model=ref.hash, way=ref.way, device=device, own_process=not here, seconds=seconds)
     _loaded.move_to_end(key)
     return predictor
 
@@ -102,6 +113,32 @@ def _load(ref: ModelRef, threads: int) -> Predictor:
     from sparkxlmr.runtime.predictor import Predictor
 
     return Predictor(arrived(ref), precision=ref.precision, threads=threads)
+
+
+def device_of_task(ref: ModelRef) -> str:
+    """The GPU addresses that Spark assigned to the running task ("0", "0,1"), "" for none.
+
+    :data:`ANY` for all that are visible (local mode, where Spark assigns none).
+    """
+    if not ref.assigned:
+        return ANY
+    context = TaskContext.get()
+    gpu = context.resources().get("gpu") if context is not None else None
+    return ",".join(gpu.addresses) if gpu is not None else ""
+
+
+def _claim(device: str) -> bool:
+    """Let this process see that device only; False where a framework here already holds another one.
+
+    Spark reuses a worker for tasks of other addresses, and a framework keeps the device it was imported with.
+    """
+    if device == ANY:
+        return True
+    try:
+        use_device(device or None)
+    except EngineError:
+        return False
+    return True
 
 
 def n_threads() -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.predictor import Prediction
 from sparkxlmr.spark import worker
 from sparkxlmr.spark.model_ref import ModelRef
@@ -72,6 +73,29 @@ def test_the_least_recently_used_goes_first(loads):
     assert [item.hash[0] for item, _ in loads] == ["a", "b", "c", "d"]
     worker.predictor_for(ref("b"))
     assert len(loads) == 5
+
+
+def test_a_worker_that_holds_another_device_predicts_in_a_process_of_its_own(loads, monkeypatch):
+    held, children = [], []
+
+    def use_device(device):
+        held[:] = held or [device]  # a framework keeps the first
+        if held != [device]:
+            raise EngineError("another device")
+
+    monkeypatch.setattr(worker, "use_device", use_device)
+    monkeypatch.setattr(worker, "arrived", lambda ref: "bundle")
+    monkeypatch.setattr(worker, "ChildPredictor", lambda *arguments: children.append(arguments) or Counting())
+    for device in ("0", "1", "0", "1"):
+        monkeypatch.setattr(worker, "device_of_task", lambda ref, device=device: device)
+        run([pd.Series([["x"]])])
+    assert len(loads) == 1
+    assert children == [("bundle", "float32", 1, "1")]
+
+
+def test_outside_of_a_task_there_is_no_device_in_a_cluster_and_any_in_local_mode():
+    assert worker.device_of_task(ref()) == worker.ANY
+    assert worker.device_of_task(ref(assigned=True)) == ""
 
 
 def test_a_task_without_rows_loads_nothing(loads):

@@ -19,7 +19,6 @@ from pyspark.ml.feature import IndexToString
 from pyspark.sql import functions as F
 
 from sparkxlmr import errors
-from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.classification import softmax
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
 from sparkxlmr.stages.document_assembler import DocumentAssembler
@@ -360,12 +359,14 @@ def test_damaged_weights_are_found_before_any_job(spark, tiny_preset, tmp_path):
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 0xFF
     weights.write_bytes(content)
-    before = n_scored()
+    before, df = n_scored(), assembled(spark, ["x"])
+
+    def use():
+        stage = XlmRoBertaForSequenceClassification.pretrained(copy)
+        stage.setInputCols("document").setOutputCol("c").transform(df)
+
     with pytest.raises(errors.DamagedModelError):
-        stage = (
-            XlmRoBertaForSequenceClassification.pretrained(copy).setInputCols("document").setOutputCol("c")
-        )
-        stage.transform(assembled(spark, ["x"]))
+        use()
     assert n_scored() == before
 
 

@@ -1,0 +1,126 @@
+"""Predicting in a process of its own, started for one device.
+
+A framework keeps the device it was imported with, and Spark hands a worker tasks of other addresses. Such
+a task is answered by a child that saw its device before it imported anything, and that is kept for the
+next one.
+
+The protocol, on the child's standard input and output: a length (8 bytes, big-endian) and a pickle of that
+length. First the arguments of :class:`Predictor`, answered with None; then the arguments of `logits`, each
+answered with a :class:`Prediction`. An answer that is an exception is raised by the caller. Both ends are
+this package's own.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+from sparkxlmr.errors import EngineError
+from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.devices import use_device
+from sparkxlmr.runtime.predictor import Prediction, Predictor
+
+_LENGTH = 8
+
+
+class ChildPredictor:
+    """A :class:`Predictor` that lives in a child process. Close it, or let it go: the child ends with it.
+
+    - `bundle`: verified; the child opens its folder.
+    - `precision`, `threads`: as for `Predictor`.
+    - `device`: the GPU addresses that the child sees ("0", "0,1"), "" for none.
+
+    Raises what `Predictor` raises, EngineError where the child ends before it answers.
+    """
+
+    def __init__(self, bundle: Bundle, precision: str, threads: int | None, device: str) -> None:
+        self._device = device
+        # The package may have come as a Spark artifact: on this process's path, not in its environment.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        )
+        self._ask((str(bundle.folder), precision, threads, device))
+
+    def logits(self, texts: Sequence[str], max_length: int, batch_size: int | None = None) -> Prediction:
+        """As `Predictor.logits`."""
+        answer: Prediction = self._ask((list(texts), max_length, batch_size))
+        return answer
+
+    def close(self) -> None:
+        """End the child: it leaves when its input ends."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_process"):
+            self.close()
+
+    def _ask(self, question: Any) -> Any:
+        sink, source = self._process.stdin, self._process.stdout
+        assert sink is not None
+        assert source is not None
+        try:
+            _send(sink, question)
+            answer = _receive(source)
+        except (BrokenPipeError, EOFError) as error:
+            raise EngineError(
+                f"The process that predicts on device {self._device!r} ended ({self._process.wait()})",
+                "it to answer until this worker ends",
+                "look at the executor's stderr for what it said",
+            ) from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def _send(sink: IO[bytes], thing: Any) -> None:
+    content = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
+    sink.write(len(content).to_bytes(_LENGTH, "big") + content)
+    sink.flush()
+
+
+def _receive(source: IO[bytes]) -> Any:
+    """The next message. EOFError where the other end is gone."""
+    length = source.read(_LENGTH)
+    if len(length) < _LENGTH:
+        raise EOFError
+    content = source.read(int.from_bytes(length, "big"))
+    return pickle.loads(content)
+
+
+def serve(source: IO[bytes], sink: IO[bytes]) -> None:
+    """The child's side: one predictor, and answers until the input ends."""
+    predictor: Predictor | None = None
+    while True:
+        try:
+            question = _receive(source)
+        except EOFError:
+            return
+        answer: Any = None
+        try:
+            if predictor is None:
+                folder, precision, threads, device = question
+                use_device(device or None)
+                predictor = Predictor(Bundle.open(folder), precision, threads)
+            else:
+                answer = predictor.logits(*question)
+        except Exception as error:
+            answer = error
+        _send(sink, answer)
+
+
+def main() -> None:
+    """Serve on standard input and output; whatever else prints goes to standard error."""
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    serve(sys.stdin.buffer, sink)
+
+
+if __name__ == "__main__":
+    main()
