@@ -1,0 +1,81 @@
+"""Names and defaults of settings are Spark NLP's; stages and pipelines save, load and copy."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.feature import StringIndexer
+
+from sparkxlmr.stages.document_assembler import DocumentAssembler
+from sparkxlmr.stages.finisher import Finisher
+from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
+
+
+@pytest.mark.parametrize("stage", [DocumentAssembler, Tokenizer, Finisher])
+def test_names_and_defaults(stage, spark_nlp):
+    recorded = spark_nlp("params")[stage.__name__]
+    made = stage()
+    assert sorted(p.name for p in made.params) == sorted(recorded)
+    for name, facts in recorded.items():
+        suffix = name[0].upper() + name[1:]
+        assert callable(getattr(made, f"set{suffix}"))
+        assert getattr(made, f"get{suffix}")() == facts["default"]
+        assert made.hasDefault(name) == facts["defined"]
+
+
+def ours():
+    return [
+        DocumentAssembler().setInputCol("text").setCleanupMode("shrink"),
+        Tokenizer()
+        .setInputCols("document")
+        .setOutputCol("token")
+        .setExceptions(["New York"])
+        .setMinLength(1),
+        Finisher().setInputCols(["token"]).setCleanAnnotations(False).setIncludeMetadata(True),
+    ]
+
+
+def test_pipelines_save_and_load(spark, tmp_path):
+    df = spark.createDataFrame(
+        [("  I love New\tYork.", "a"), (None, "b")], "text string, kind string"
+    ).coalesce(1)
+    *first, finisher = ours()
+    pipeline = Pipeline(stages=[*first, StringIndexer(inputCol="kind", outputCol="index"), finisher])
+    fitted = pipeline.fit(df)
+    answers = fitted.transform(df).collect()
+    assert answers[0]["finished_token"] == ["I", "love", "New York."]
+
+    pipeline.write().overwrite().save(str(tmp_path / "pipeline"))
+    again = Pipeline.load(str(tmp_path / "pipeline"))
+    assert again.fit(df).transform(df).collect() == answers
+    assert [s.uid for s in again.getStages()] == [s.uid for s in pipeline.getStages()]
+
+    fitted.write().overwrite().save(str(tmp_path / "model"))
+    loaded = PipelineModel.load(str(tmp_path / "model"))
+    assert loaded.transform(df).collect() == answers
+    assert isinstance(loaded.stages[1], TokenizerModel)
+    assert loaded.stages[1].getExceptions() == ["New York"]
+
+
+@pytest.mark.parametrize("stage", [*ours(), TokenizerModel(splitChars=["-"])])
+def test_stages_save_and_load(spark, tmp_path, stage):
+    stage.save(str(tmp_path / "stage"))
+    loaded = type(stage).load(str(tmp_path / "stage"))
+    assert loaded.uid == stage.uid
+    assert {p.name: v for p, v in loaded.extractParamMap().items()} == {
+        p.name: v for p, v in stage.extractParamMap().items()
+    }
+    assert [p.name for p in loaded.params if loaded.isSet(p)] == [
+        p.name for p in stage.params if stage.isSet(p)
+    ]
+
+
+def test_class_paths_are_file_format():
+    assert {
+        f"{s.__module__}.{s.__name__}" for s in (DocumentAssembler, Tokenizer, TokenizerModel, Finisher)
+    } == {
+        "sparkxlmr.stages.document_assembler.DocumentAssembler",
+        "sparkxlmr.stages.tokenizer.Tokenizer",
+        "sparkxlmr.stages.tokenizer.TokenizerModel",
+        "sparkxlmr.stages.finisher.Finisher",
+    }
