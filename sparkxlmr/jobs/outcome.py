@@ -17,6 +17,7 @@ _WRONG_USE_ERRORS = (SettingError, InputError, OutputError, PresetNotFoundError,
 """What another command line would mend; all of it is found before a row is scored."""
 
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt)): (.*)$")
+_MODULE = re.compile(r"No module named '(\w+)")
 _WRAPPERS = ("SparkException", "Py4JJavaError", "PythonException", "AnalysisException", "UDFRaisedException")
 
 
@@ -44,8 +45,10 @@ def run(action: Callable[[], int], debug: bool = False) -> int:
 
 def readable(error: BaseException) -> str:
     """One line that says what went wrong, without Java frames or a traceback."""
-    line = readable_text(f"{type(error).__name__}: {error}")
-    return line.removeprefix(f"{type(error).__name__}: ")
+    kind = type(error).__name__
+    if isinstance(error, ImportError):
+        return f"{kind}: {error}"
+    return readable_text(f"{kind}: {error}").removeprefix(f"{kind}: ")
 
 
 def readable_text(text: str) -> str:
@@ -56,7 +59,7 @@ def readable_text(text: str) -> str:
     ... sparkxlmr.errors.EngineError: The engine openvino is not installed on this executor.
     ...     at org.apache.spark.api.python.BasePythonRunner''')
     'The engine openvino is not installed on this executor.'
-    >>> readable_text("ModuleNotFoundError: No module named 'sparkxlmr'").split(".")[0]
+    >>> readable_text("PythonException: ...\\nModuleNotFoundError: No module named 'sparkxlmr'").split(".")[0]
     "The executors' Python lacks the package sparkxlmr"
     """
     found = [match.groups() for match in map(_CAUSE.match, map(str.strip, text.splitlines())) if match]
@@ -66,11 +69,12 @@ def readable_text(text: str) -> str:
         if kind.rsplit(".", 1)[-1] not in _WRAPPERS and said.strip()
     ]
     missing = next((said for kind, said in causes if kind == "ModuleNotFoundError"), None)
-    if missing is not None and re.search(r"'sparkxlmr(\.\w+)*'", missing):
+    if missing is not None and _MODULE.search(missing):
+        name = _MODULE.findall(missing)[0]
         return (
-            "The executors' Python lacks the package sparkxlmr. Expected the package in the Python that "
-            "spark.pyspark.python names. To mend it: send it along with --archives env.tar.gz#env, made by "
-            "`make cluster-env`."
+            f"The executors' Python lacks the package {name}. Expected sparkxlmr, and what it needs, in the "
+            "Python that spark.pyspark.python names. To mend it: send an environment along with --archives "
+            "env.tar.gz#env, made by `make cluster-env`."
         )
     if not causes:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "")

@@ -1,0 +1,48 @@
+"""An engine of the name that `auto` takes where tasks get GPUs; it records what it saw."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+class RecordingRunner:
+    widths = None
+    batch_tokens = 4096
+
+    def __init__(self, n_classes):
+        self.n_classes = n_classes
+
+    def run(self, token_ids, padding_mask):
+        return np.zeros((len(token_ids), self.n_classes), np.float32)
+
+
+class RecordingEngine:
+    name = "tensorflow"
+    install = "nothing to install"
+    precisions = ("float32",)
+    revision = 1
+
+    def installed(self):
+        return True
+
+    def compile(self, preset, folder):
+        (folder / "classes").write_text(str(len(preset.labels)))
+        return ["classes"]
+
+    def load(self, bundle, precision, threads):
+        seen = {
+            "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "order": os.environ.get("CUDA_DEVICE_ORDER"),
+            "tensorflow": "tensorflow" in sys.modules,
+            "threads": threads,
+        }
+        (Path(os.environ["RECORDS"]) / f"{os.getpid()}.json").write_text(json.dumps(seen))
+        return RecordingRunner(int(bundle.file("classes").read_text()))
+
+
+ENGINE = RecordingEngine()

@@ -1,0 +1,132 @@
+"""The other environments, one after the other, with the time that each took.
+
+    python tests/environments/matrix.py                # all
+    python tests/environments/matrix.py spark35 wheel  # some
+    python tests/environments/matrix.py pack           # only make env.tar.gz, for a cluster
+
+| part | environment | what runs there |
+|---|---|---|
+| spark35 | Spark 3.5 with the pandas, numpy and pyarrow of its time | all tests that need Spark |
+| wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
+| packed | the wheel without pyspark, packed by venv-pack | the job, on executors that see only the archive |
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from environment import CHECKOUT, kept, prepare_checkout, run
+
+SPARK_TESTS = (
+    "tests/spark",
+    "tests/stages",
+    "tests/cluster",
+    "tests/doors/test_classify.py",
+    "tests/doors/test_session.py",
+)
+ARCHIVE = CHECKOUT / "env.tar.gz"
+
+IN_WHEEL = """
+import importlib.util, sparkxlmr
+assert importlib.util.find_spec("tensorflow") is None, "TensorFlow is installed"
+print(sparkxlmr.__file__)
+assert ".envs" in sparkxlmr.__file__, "this is the checkout, not the wheel"
+"""
+
+
+def spark35() -> None:
+    """The whole Spark suite on the oldest versions that are claimed."""
+    python = kept("spark35", "-r", CHECKOUT / "tests/environments/spark35.txt", "-e", CHECKOUT)
+    run(python, "-m", "pytest", *SPARK_TESTS, cwd=CHECKOUT)
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel from what git would give a newcomer, nothing else lying about in it."""
+    source = folder / "source"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    for name in filter(None, tracked):
+        if (CHECKOUT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, source / name)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source)
+    return next(folder.glob("*.whl"))
+
+
+def wheel() -> None:
+    """The wheel in an environment of its own, used as its user would, far from the checkout."""
+    with tempfile.TemporaryDirectory(prefix="sparkxlmr-wheel-") as name:
+        folder = Path(name)
+        built = build_wheel(folder)
+        python = kept("wheel", *_dependencies(), *_spark())
+        run(python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", built)
+        away = folder / "away"
+        away.mkdir()
+        clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        run(python, "-c", IN_WHEEL, cwd=away, env=clean)
+        for command in ("doctor", "models", "demo"):
+            run(python.with_name("sparkxlmr"), command, cwd=away, env=clean)
+
+
+def pack() -> None:
+    """Write env.tar.gz: this package and what it needs, for ``--archives env.tar.gz#env``; no pyspark, the
+    cluster has its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="sparkxlmr-pack-") as name:
+        built = build_wheel(Path(name))
+        python = kept("cluster", *_dependencies(), "venv-pack>=0.2.0")
+        run(python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", built)
+    command = ("-m", "venv_pack", "--quiet", "--force", "--compress-level", "1")
+    run(python, *command, "--prefix", python.parents[1], "--output", ARCHIVE)
+    print(f"{ARCHIVE.name}: {ARCHIVE.stat().st_size / 1e6:.0f} MB")
+
+
+def packed() -> None:
+    """The job on executors whose only Python is the packed one."""
+    pack()
+    python = prepare_checkout("demo")
+    run(python, CHECKOUT / "tests/environments/packed_job.py", ARCHIVE)
+
+
+def _metadata() -> dict[str, list[str]]:
+    import tomllib
+
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return {"base": project["dependencies"], **project["optional-dependencies"]}
+
+
+def _dependencies() -> list[str]:
+    return _metadata()["base"]
+
+
+def _spark() -> list[str]:
+    return _metadata()["spark"]
+
+
+PARTS: dict[str, Callable[[], None]] = {"spark35": spark35, "wheel": wheel, "packed": packed}
+
+
+def main() -> None:
+    """Run the parts that the arguments name, by default all; say how long each took."""
+    asked = sys.argv[1:] or list(PARTS)
+    for name in asked:
+        began = time.monotonic()
+        print(f"-- {name}", flush=True)
+        {**PARTS, "pack": pack}[name]()
+        print(f"-- {name} passed in {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
