@@ -1,7 +1,7 @@
 """Run by test_ways.py in a process of its own, because a process has one SparkContext.
 
-A cluster of two executors, each with its own JVM and Python workers: every way a model can travel, and workers
-that lack something. Prints one line of JSON.
+A cluster of two executors, each with its own JVM and Python workers: every way a model can travel, and
+workers that lack something. Prints one line of JSON.
 """
 
 from __future__ import annotations
