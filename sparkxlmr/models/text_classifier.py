@@ -76,6 +76,7 @@ class TextClassifier(Task):
         super().__init__(inputs=inputs, outputs=output_dense(x), **kwargs)
 
         # === Config ===
+        self.dtype_policy = dtype
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.pooled_dense = pooled_dense

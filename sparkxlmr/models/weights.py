@@ -38,7 +38,7 @@ def state_of(model: Any) -> dict[str, np.ndarray]:
     """
     state = {}
     for name, variable in variables_of(model).items():
-        array = keras.ops.convert_to_numpy(variable)
+        array = variable.numpy()
         state[name] = array if array.dtype == np.float64 else array.astype(np.float32)
     return state
 

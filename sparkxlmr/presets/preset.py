@@ -168,13 +168,18 @@ def _resolve(handle: str | PathLike[str]) -> Path:
             return path.absolute()
     except OSError as error:
         raise PresetNotFoundError(
-            f"The preset {str(handle)!r} cannot be reached: {error.strerror}",
-            "the path of a folder that this user may read",
+            f"The preset {_short(handle)!r} cannot be reached: {error.strerror}",
+            f"a built-in name ({', '.join(builtin.names())}) or the path of a folder that may be read",
             "check the path and its permissions",
         ) from error
     shipped = ", ".join(builtin.names()) or "none in this installation"
     raise PresetNotFoundError(
-        f"There is no preset {str(handle)!r}: no built-in preset and no folder is called so",
+        f"There is no preset {_short(handle)!r}: no built-in preset and no folder is called so",
         f"a built-in name ({shipped}) or the path of a preset folder",
         "check the spelling; a model on a hub is fetched to a folder first",
     )
+
+
+def _short(handle: str | PathLike[str]) -> str:
+    text = str(handle)
+    return text if len(text) <= 200 else text[:200] + "..."

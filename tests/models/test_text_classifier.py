@@ -1,0 +1,220 @@
+"""The classifier as a user meets it: raw strings and integers, presets, settings, errors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from sparkxlmr.errors import InputError, NotAPresetError, SettingError, WeightsError
+from sparkxlmr.models import weights
+from sparkxlmr.presets.tables import entries
+
+from .conftest import SENTENCES
+
+LABELS = [0, 1, 2, 1]
+INTEGERS = {
+    "token_ids": np.ones((2, 12), dtype="int32"),
+    "padding_mask": np.array([[1] * 10 + [0] * 2] * 2),
+}
+
+
+def test_fit_learns_from_raw_strings(tiny):
+    import keras
+
+    labels = [0, 1, 0, 1]
+    tiny.compile(optimizer=keras.optimizers.Adam(5e-3))
+    history = tiny.fit(SENTENCES * 8, labels * 8, batch_size=5, epochs=15, verbose=0)
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+    loss, accuracy = tiny.evaluate(np.array(SENTENCES), np.array(labels), verbose=0)
+    assert accuracy == 1.0
+    assert tiny.predict(SENTENCES, verbose=0).argmax(1).tolist() == labels
+    assert tiny.test_on_batch(SENTENCES, labels)[0] == pytest.approx(loss, abs=1e-5)
+
+
+def test_fit_with_widths_weights_and_validation(tiny):
+    """Batches of differing widths, the last of them small, in one fit."""
+    texts = [" ".join(["fox"] * n) for n in (1, 2, 3, 4, 20, 30, 60, 1, 1, 18)]
+    labels = np.zeros(10, dtype=int)
+    history = tiny.fit(
+        texts, labels, batch_size=3, validation_split=0.2, sample_weight=np.ones(10), epochs=2, verbose=0
+    ).history
+    assert len(history["val_loss"]) == 2
+    history = tiny.fit(
+        texts, labels, batch_size=4, validation_data=(SENTENCES, LABELS), shuffle=False, verbose=0
+    ).history
+    assert np.isfinite(history["val_loss"][0])
+
+
+def test_pairs(tiny):
+    first, second = SENTENCES, SENTENCES[::-1]
+    assert tiny.predict((first, second), verbose=0).shape == (4, 3)
+    tiny.fit((first, second), LABELS, batch_size=2, verbose=0)
+    swapped = tiny.predict((second, first), verbose=0)
+    assert np.abs(tiny.predict((first, second), verbose=0) - swapped).max() > 0
+
+
+def test_integers(tiny):
+    tiny.preprocessor = None
+    tiny.fit(INTEGERS, [0, 2], batch_size=2, verbose=0)
+    assert tiny.predict(INTEGERS, verbose=0).shape == (2, 3)
+    assert tiny.predict_on_batch(INTEGERS).shape == (2, 3)
+
+
+def test_on_batch_methods_take_raw_strings(tiny):
+    before = tiny.test_on_batch(SENTENCES, LABELS)[0]
+    for _ in range(5):
+        tiny.train_on_batch(SENTENCES, LABELS)
+    assert tiny.test_on_batch(SENTENCES, LABELS)[0] < before
+    assert tiny.predict_on_batch(SENTENCES).shape == (4, 3)
+
+
+def test_predict_keeps_the_order_and_takes_nothing(tiny):
+    texts = ["fox", "the quick " * 18, "", "earth is round", " " * 50]
+    one_by_one = np.concatenate([tiny.predict([text], verbose=0) for text in texts])
+    np.testing.assert_allclose(tiny.predict(texts, batch_size=2, verbose=0), one_by_one, atol=1e-5)
+    assert tiny.predict([], verbose=0).shape == (0, 3)
+
+
+def test_compile_chooses_as_keras_hub(tiny):
+    import keras
+
+    assert isinstance(tiny.optimizer, keras.optimizers.Adam)
+    assert float(tiny.optimizer.learning_rate) == pytest.approx(5e-5)
+    assert tiny.loss.get_config()["from_logits"] is True
+    tiny.compile(loss="sparse_categorical_crossentropy", metrics=[], jit_compile=True)
+    assert tiny.jit_compile is True
+    softmax = type(tiny)(tiny.backbone, num_classes=3, activation="softmax")
+    assert softmax.loss.get_config()["from_logits"] is False
+    np.testing.assert_allclose(softmax.predict(INTEGERS, verbose=0).sum(1), 1, atol=1e-5)
+
+
+def test_a_frozen_backbone_stays(tiny):
+    tiny.backbone.trainable = False
+    tiny.compile()
+    before = weights.state_of(tiny)
+    tiny.fit(SENTENCES, LABELS, verbose=0)
+    changed = {name for name, array in weights.state_of(tiny).items() if (array != before[name]).any()}
+    assert changed == {name for name in before if name.startswith("classifier.")}
+
+
+# --- presets ---
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_save_and_load(tiny, tmp_path, dtype):
+    from sparkxlmr.models import TextClassifier, XLMRobertaTextClassifier
+
+    tiny.save_to_preset(tmp_path, classes=["one", "two", "three"], weights_dtype=dtype)
+    again = TextClassifier.from_preset(tmp_path)
+    assert type(again) is XLMRobertaTextClassifier
+    assert again.classes == ("one", "two", "three")
+    assert again.preprocessor.sequence_length == 40
+    assert (again.backbone.shape(), again.head_config()) == (tiny.backbone.shape(), tiny.head_config())
+    state = weights.state_of(again)
+    for name, array in weights.state_of(tiny).items():
+        np.testing.assert_array_equal(state[name], array.astype(dtype).astype(np.float32))
+    tolerance = 0 if dtype == "float32" else 1e-3
+    np.testing.assert_allclose(
+        again.predict(SENTENCES, verbose=0), tiny.predict(SENTENCES, verbose=0), atol=tolerance
+    )
+    again.save_to_preset(tmp_path / "again")  # names travel on
+    assert json.loads((tmp_path / "again" / "task.json").read_text())["classes"] == ["one", "two", "three"]
+
+
+def test_from_preset_settings(goldens):
+    from sparkxlmr.models import Backbone, TextClassifier, XLMRobertaTextClassifier
+
+    folder = goldens["hugging_face"]["folder"]
+    whole = TextClassifier.from_preset(folder)
+    assert whole.classes == ("World", "Sports", "Business", "Sci/Tech")
+    other = XLMRobertaTextClassifier.from_preset(folder, num_classes=7, preprocessor=None, dropout=0.2)
+    assert (other.num_classes, other.preprocessor, other.dropout, other.classes) == (7, None, 0.2, None)
+    kept, state = weights.state_of(whole), weights.state_of(other)
+    assert all((state[name] == kept[name]).all() for name in state if not name.startswith("classifier"))
+    empty = TextClassifier.from_preset(folder, load_weights=False)
+    assert (weights.state_of(empty)["embeddings.token"] != kept["embeddings.token"]).any()
+    encoder = Backbone.from_preset(folder, dtype="bfloat16")
+    assert encoder.dtype_policy.name == "bfloat16"
+    assert encoder(INTEGERS).shape == (2, 12, 48)
+    low = TextClassifier.from_preset(folder, dtype="bfloat16").predict(["Hello world"], verbose=0)
+    np.testing.assert_allclose(low, whole.predict(["Hello world"], verbose=0), atol=0.02)
+
+
+def test_an_encoder_preset_needs_num_classes(tiny, tmp_path):
+    from sparkxlmr.models import TextClassifier
+
+    tiny.backbone.save_to_preset(tmp_path)
+    with pytest.raises(SettingError, match="num_classes"):
+        TextClassifier.from_preset(tmp_path)
+    model = TextClassifier.from_preset(tmp_path, num_classes=2, preprocessor=None)
+    assert model.predict(INTEGERS, verbose=0).shape == (2, 2)
+
+
+def test_a_keras_file(tiny, tmp_path):
+    import keras
+
+    tiny.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        again.predict(SENTENCES, verbose=0), tiny.predict(SENTENCES, verbose=0), atol=1e-6
+    )
+    again.fit(SENTENCES, LABELS, verbose=0)
+
+
+def test_an_exported_graph_takes_any_batch_and_length(tiny, tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    tiny.export(tmp_path / "graph", verbose=False)
+    graph = tf.saved_model.load(str(tmp_path / "graph"))
+    for texts in (SENTENCES[:1], ["fox " * 30, *SENTENCES]):
+        found = graph.serve(tiny.preprocessor.features((texts,))).numpy()
+        np.testing.assert_allclose(found, tiny.predict(texts, verbose=0), atol=1e-5)
+
+
+# --- weights ---
+
+
+def test_state_has_the_names_of_the_table(tiny):
+    state = weights.state_of(tiny)
+    table = entries(tiny.backbone.shape(), tiny.head_config())
+    assert {name: array.shape for name, array in state.items()} == {e.name: e.shape for e in table}
+    assert len(weights.variables_of(tiny)) == len(tiny.weights)
+
+
+def test_assign_is_strict(tiny):
+    state = weights.state_of(tiny)
+    changed = {name: array + 1 for name, array in state.items()}
+    weights.assign(tiny, changed)
+    assert all((array == changed[name]).all() for name, array in weights.state_of(tiny).items())
+    with pytest.raises(WeightsError, match=r"missing: embeddings\.token"):
+        weights.assign(tiny, {n: a for n, a in state.items() if n != "embeddings.token"})
+    with pytest.raises(WeightsError, match="not used: extra"):
+        weights.assign(tiny, {**state, "extra": np.zeros(1)})
+    with pytest.raises(WeightsError, match=r"\(2,\)"):
+        weights.assign(tiny, {**state, "classifier.logits.bias": np.zeros(2)})
+    assert all((array == changed[name]).all() for name, array in weights.state_of(tiny).items())
+
+
+# --- errors ---
+
+
+def test_inputs_that_cannot_be_read(tiny):
+    with pytest.raises(InputError, match="Input 1 is None"):
+        tiny.predict(["fox", None], verbose=0)
+    with pytest.raises(InputError, match="4 texts and 2 labels"):
+        tiny.fit(SENTENCES, [0, 1], verbose=0)
+    with pytest.raises(InputError, match=r"\[4, 1\]"):
+        tiny.predict((SENTENCES, ["fox"]), verbose=0)
+
+
+def test_settings_that_cannot_be_used(tiny, tmp_path):
+    model = type(tiny)
+    with pytest.raises(SettingError, match="num_classes is 0"):
+        model(tiny.backbone, num_classes=0)
+    with pytest.raises(SettingError, match="2 label names for 3 classes"):
+        model(tiny.backbone, num_classes=3, classes=["a", "b"])
+    with pytest.raises(SettingError, match="2 label names for 3 classes"):
+        tiny.save_to_preset(tmp_path, classes=["a", "b"])
+    with pytest.raises(NotAPresetError):
+        model.from_preset(tmp_path)
