@@ -14,6 +14,7 @@ from sparkxlmr.models.layers import dense
 from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.task import Task
 from sparkxlmr.presets.config import TaskConfig, check_count, check_dropout
+from sparkxlmr.presets.keras_hub import default_labels
 from sparkxlmr.presets.preset import Preset
 
 C = TypeVar("C", bound="TextClassifier")
@@ -171,7 +172,8 @@ class TextClassifier(Task):
         if not new_head:
             kwargs = {**_saved_head(opened), **kwargs}
         if "preprocessor" not in kwargs:
-            kwargs["preprocessor"] = made.preprocessor_cls.from_opened(opened)
+            preprocessor = made.preprocessor_cls.from_opened(opened) if opened.has_tokenizer else None
+            kwargs["preprocessor"] = preprocessor
         encoder = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
         model = made(made.backbone_cls.from_shape(opened.config, **encoder), **kwargs)
         if load_weights:
@@ -202,5 +204,6 @@ def _saved_head(preset: Preset) -> dict[str, Any]:
         "activation": task.activation,
         "hidden_dim": task.hidden_dim,
         "dropout": task.dropout,
-        "classes": preset.labels,
+        # Names that only stand in for missing ones are not the model's own.
+        "classes": None if preset.labels == default_labels(task.num_classes) else preset.labels,
     }

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig
 from sparkxlmr.presets.tables import Entry, hub_layer, refuse_names, refuse_shape
+
+if TYPE_CHECKING:
+    import h5py
 
 CONFIG, TASK, PREPROCESSOR, TOKENIZER = "config.json", "task.json", "preprocessor.json", "tokenizer.json"
 METADATA = "metadata.json"
@@ -177,6 +179,8 @@ def read_weights(folder: Path, expected: Iterable[Entry]) -> dict[str, np.ndarra
 
 
 def _read_file(path: Path, wanted: list[Entry]) -> dict[str, np.ndarray]:
+    import h5py  # here, since a preset whose bundle is ready is opened without it
+
     try:
         with h5py.File(path, "r") as file:
             found = _datasets(file)
@@ -211,6 +215,8 @@ def _read(dataset: h5py.Dataset, entry: Entry, path: Path) -> np.ndarray:
 
 
 def _datasets(file: h5py.File) -> set[str]:
+    import h5py
+
     found: set[str] = set()
 
     def visit(name: str, item: object) -> None:

@@ -109,6 +109,11 @@ class Preset:
         return {name: array.astype(dtype, copy=False) for name, array in stored.items()}
 
     @property
+    def has_tokenizer(self) -> bool:
+        """Whether the preset brings its tokenizer; one saved from a task without preprocessor does not."""
+        return self.layout == "hugging_face" or (self.path / keras_hub.TOKENIZER).is_file()
+
+    @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
         total = hashlib.sha256()
@@ -136,7 +141,7 @@ class Preset:
 
     def _check_files(self) -> None:
         needed = self._weights_files()
-        if self.task is not None:
+        if self.layout == "keras_hub" and self.has_tokenizer:
             needed.append(self.vocabulary_path)
         for path in needed:
             if not path.is_file() and not path.with_suffix(".json").is_file():

@@ -13,7 +13,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from sparkxlmr import __version__
@@ -253,6 +252,8 @@ def _write_h5(
     weights: Mapping[str, np.ndarray],
     dtype: np.dtype[Any],
 ) -> None:
+    import h5py
+
     groups = {"model": keras_hub.model_groups(config)}
     if task is not None:
         groups["task"] = keras_hub.task_groups()

@@ -172,6 +172,17 @@ def test_an_exported_graph_takes_any_batch_and_length(tiny, tmp_path):
         np.testing.assert_allclose(found, tiny.predict(texts, verbose=0), atol=1e-5)
 
 
+def test_a_task_without_preprocessor_is_saved_without_one(tiny, tmp_path):
+    from sparkxlmr.models import TextClassifier
+
+    tiny.preprocessor = None
+    tiny.save_to_preset(tmp_path)
+    again = TextClassifier.from_preset(tmp_path)
+    assert again.preprocessor is None
+    assert again.classes is None
+    np.testing.assert_array_equal(again.predict(INTEGERS, verbose=0), tiny.predict(INTEGERS, verbose=0))
+
+
 # --- weights ---
 
 
