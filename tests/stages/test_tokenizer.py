@@ -31,8 +31,8 @@ def model(**settings):
 
 def test_recorded_texts(spark, spark_nlp):
     recorded = spark_nlp("tokenizer")
-    df = documents(spark, recorded["texts"])
-    settings = ["default", "length", "exceptions_insensitive", "split_pattern", "prefix"]
+    df = documents(spark, recorded["texts"]).coalesce(1)
+    settings = ["default", "exceptions_insensitive", "prefix"]
     for setting in settings:
         tokenizer = Tokenizer(
             inputCols=["document"], outputCol=setting, **recorded["expected"][setting]["params"]
@@ -160,3 +160,11 @@ def test_wrong_use_is_seen_when_fitting(spark):
     once = model().transform(df)
     with pytest.raises(InputError, match=r"TokenizerModel: .*of type token"):
         model(inputCols=["token"], outputCol="again").transform(once)
+
+
+def test_a_million_characters_and_many_documents(spark):
+    df = documents(spark, [["word, 🙂 " * 125_000], ["a b."] * 3000], "id int, text array<string>").coalesce(
+        1
+    )
+    counts = model().transform(df).select(F.size("token"), F.element_at("token", -1)["end"]).collect()
+    assert [tuple(row) for row in counts] == [(375_000, 999_998), (9000, 3)]
