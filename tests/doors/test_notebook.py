@@ -37,7 +37,9 @@ def test_notebook_runs(spark_is_there: bool, tmp_path: Path) -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     cells = [nbformat.v4.new_code_cell(SPARK_IS_THERE)] if spark_is_there else []
     notebook.cells = [*cells, *notebook.cells, nbformat.v4.new_code_cell(REPORT)]
-    NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
 
     report = json.loads(notebook.cells[-1].outputs[0]["text"])
     best = {int(key): label for key, label in report["best"].items()}
@@ -45,12 +47,19 @@ def test_notebook_runs(spark_is_there: bool, tmp_path: Path) -> None:
     assert 19 not in best
     assert 20 not in best
     assert (report["app"] == "made-by-the-platform") is spark_is_there
-    pictures = [out for cell in notebook.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
+    pictures = [
+        out
+        for cell in notebook.cells
+        for out in cell.get("outputs", [])
+        if "image/png" in out.get("data", {})
+    ]
     assert len(pictures) == 1
 
 
 def test_notebook_holds_no_local_path_and_no_output() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     sources = "\n".join(cell.source for cell in notebook.cells)
-    assert not any(f"/{folder}/" in sources for folder in ("tmp", "home", "root", "work", "Users", "dbfs", "mnt"))
+    assert not any(
+        f"/{folder}/" in sources for folder in ("tmp", "home", "root", "work", "Users", "dbfs", "mnt")
+    )
     assert all(not cell.get("outputs") for cell in notebook.cells)
