@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 
 from sparkxlmr import __version__, demo, doctor
 from sparkxlmr.jobs import classify, outcome, report
@@ -63,10 +62,6 @@ def list_models(_: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 2 wrong use, 1 anything else)."""
     arguments = parser().parse_args(argv)
-    # pyspark's remark about pandas 3; the tests of this package run on both.
-    warnings.filterwarnings(
-        "ignore", message="PySpark does not yet fully support pandas", category=FutureWarning
-    )
     return outcome.run(lambda: arguments.action(arguments), arguments.debug)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 
 from sparkxlmr.errors import InputError, NotAPresetError, OutputError, PresetNotFoundError, SettingError
@@ -28,8 +29,12 @@ def run(action: Callable[[], int], debug: bool = False) -> int:
         action: the command; its own return value is the exit code where it raises nothing.
         debug: print the traceback too.
     """
+    # pyspark's remark about pandas 3; this package is tested on both.
+    said = "PySpark does not yet fully support pandas"
     try:
-        return action()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=said, category=FutureWarning)
+            return action()
     except KeyboardInterrupt:
         code, line = FAILED, "Interrupted: nothing was written."
         if debug:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pyspark
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
@@ -15,6 +17,16 @@ CONF = CHECKOUT / "conf"
 JOB = CHECKOUT / "sparkxlmr" / "jobs" / "classify.py"
 # 300 kB: enough for a partition a core.
 TEXTS = [f"text number {i}, and what else there is to say about it " + "x" * 250 for i in range(1000)]
+
+
+@pytest.fixture(autouse=True)
+def _no_executor_folders_left():
+    """local-cluster's executors work in folders inside pyspark itself and leave them there."""
+    work = Path(pyspark.__file__).parent / "work"
+    before = set(work.glob("app-*"))
+    yield
+    for folder in set(work.glob("app-*")) - before:
+        shutil.rmtree(folder)
 
 
 @pytest.fixture

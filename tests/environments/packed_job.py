@@ -1,6 +1,6 @@
 """Run the job by the real spark-submit on executors that have the packed environment and nothing else.
 
-    python tests/environments/packed_job.py env.tar.gz
+    python tests/environments/packed_job.py env.tar.gz [options of the job]
 
 Executors run in a folder of their own with the archive unpacked in it, and an editable installation or a
 PYTHONPATH of the driver must not reach them: the package they use is the archive's, or there is none.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,15 +18,18 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-WHERE = """
-import json, sys
-from pyspark.sql import SparkSession
+# Asks the workers where their package comes from, then is the job itself, in the same application.
+SCRIPT = """
+import json, runpy, sys
+import sparkxlmr
 
-spark = SparkSession.builder.getOrCreate()
 def places(_):
     import sys, sparkxlmr
     return [(sys.executable, sparkxlmr.__file__, json.dumps(sys.path))]
+
+spark = sparkxlmr.start()
 print("PLACES", json.dumps(spark.sparkContext.parallelize(range(2), 2).mapPartitions(places).collect()))
+runpy.run_path(JOB, run_name="__main__")
 """
 
 
@@ -59,17 +63,20 @@ def main() -> None:
     archive = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory(prefix="sparkxlmr-packed-") as name:
         folder = Path(name)
-        (folder / "where.py").write_text(WHERE, encoding="utf-8")
-        said = submit(archive, folder / "where.py")
+        job = CHECKOUT / "sparkxlmr" / "jobs" / "classify.py"
+        (folder / "script.py").write_text(SCRIPT.replace("JOB", repr(str(job))), encoding="utf-8")
+        texts = CHECKOUT / "sparkxlmr" / "demo_texts.jsonl"
+        output = folder / "languages.jsonl"
+        arguments = (str(texts), "--output", str(output), *sys.argv[2:])
+        said = submit(archive, folder / "script.py", *arguments)
+        print(said)
         places = json.loads(said.partition("PLACES ")[2].splitlines()[0])
         for python, package, path in places:
+            # local-cluster's executors leave their folders, with the unpacked archive, inside pyspark.
+            shutil.rmtree(Path(python).parents[3], ignore_errors=True)
             assert "/env/" in python, python
             assert "/env/" in package, package
             assert str(CHECKOUT) not in json.loads(path), path
-        texts = CHECKOUT / "sparkxlmr" / "demo_texts.jsonl"
-        output = folder / "languages.jsonl"
-        job = CHECKOUT / "sparkxlmr" / "jobs" / "classify.py"
-        print(submit(archive, job, str(texts), "--output", str(output)))
         rows = [json.loads(line) for part in output.glob("part-*") for line in part.open(encoding="utf-8")]
         assert len(rows) == len(texts.read_text(encoding="utf-8").splitlines()), len(rows)
         assert all(row["label"] for row in rows)
