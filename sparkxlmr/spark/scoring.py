@@ -143,8 +143,11 @@ def prediction(result: Column) -> Column:
     NaN and not null, because Spark ML's evaluators fail on a null prediction; they count NaN as a wrong one.
     """
     scores = result["row_scores"]
-    best = (F.array_position(scores, F.array_max(scores)) - 1).cast("double")
-    return F.when(F.size(scores) > 0, best).otherwise(F.lit(float("nan")))
+    # Structs compare field by field: the highest score, and of equal ones the first. (array_position takes no
+    # column on 3.5.)
+    pairs = F.transform(scores, lambda score, i: F.struct(score.alias("score"), (-i).alias("before")))
+    best = -F.array_max(pairs)["before"]
+    return F.when(F.size(scores) > 0, best.cast("double")).otherwise(F.lit(float("nan")))
 
 
 def probability(result: Column, n_classes: int) -> Column:

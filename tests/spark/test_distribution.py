@@ -1,0 +1,166 @@
+"""Both ends of each way, without a cluster; tests/cluster has the real one."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import shutil
+from types import SimpleNamespace
+
+import pytest
+
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.compiler import bundle_for
+from sparkxlmr.spark import compat, distribution
+from sparkxlmr.spark.model_ref import ModelRef
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_preset):
+    return bundle_for(Preset.open(tiny_preset), "openvino")
+
+
+@pytest.fixture
+def own_host(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARKXLMR_HOST_FOLDER", str(tmp_path / "host"))
+    return tmp_path / "host"
+
+
+@pytest.fixture
+def set_conf(spark):
+    """Session settings for one test."""
+    names = []
+
+    def put(name, value):
+        names.append(name)
+        spark.conf.set(name, value)
+
+    yield put
+    for name in names:
+        spark.conf.unset(name)
+
+
+def session(master):
+    """As much of a classic session as the choice of a way looks at."""
+    values = {"spark.master": master}
+    return SimpleNamespace(conf=SimpleNamespace(get=lambda name, default=None: values.get(name, default)))
+
+
+@pytest.mark.parametrize(
+    ("master", "way"),
+    [("local", "path"), ("local[2]", "path"), ("local[*,4]", "path"), ("local-cluster[2,1,1024]", "files"),
+     ("yarn", "files"), ("spark://host:7077", "files"), ("k8s://https://host", "files")],
+)  # fmt: skip
+def test_auto_is_a_path_in_local_mode_and_files_elsewhere(master, way):
+    assert distribution.resolve_way("auto", session(master)) == way
+    for asked in ("path", "files", "broadcast"):
+        assert distribution.resolve_way(asked, session(master)) == asked
+
+
+def test_auto_is_a_path_where_the_user_says_that_the_disk_is_shared(spark, set_conf):
+    set_conf("spark.sparkxlmr.sharedDisk", "TRUE")
+    assert distribution.resolve_way("auto", spark) == "path"
+
+
+def test_unknown_ways_and_broadcast_under_connect_are_refused(spark, monkeypatch):
+    with pytest.raises(SettingError, match="pigeon"):
+        distribution.resolve_way("pigeon", spark)
+    monkeypatch.setattr(distribution, "is_connect", lambda spark: True)
+    with pytest.raises(SettingError, match="Connect"):
+        distribution.resolve_way("broadcast", spark)
+
+
+def test_a_path_is_verified_once_and_opened(spark, bundle, own_host):
+    ref = distribution.distribute(bundle, "auto", spark, "float32")
+    assert ref == ModelRef(bundle.hash, "path", str(bundle.folder), "float32")
+    assert distribution.arrived(ref).hash == bundle.hash
+    assert len(list((own_host / "verified").iterdir())) == 1
+
+
+def test_a_folder_that_is_missing_another_or_damaged_is_not_opened(bundle, own_host, tmp_path):
+    with pytest.raises(NotAPresetError, match="sees no model folder"):
+        distribution.arrived(ModelRef(bundle.hash, "path", str(tmp_path / "no"), "float32"))
+    with pytest.raises(DamagedModelError, match="as on the driver"):
+        distribution.arrived(ModelRef("0" * 64, "path", str(bundle.folder), "float32"))
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle.folder, copy)
+    name = max(bundle.manifest.files, key=lambda name: bundle.manifest.files[name].size)
+    content = bytearray((copy / name).read_bytes())
+    content[-1] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(DamagedModelError, match=name):
+        distribution.arrived(ModelRef(bundle.hash, "path", str(copy), "float32"))
+
+
+@pytest.mark.parametrize("way", ["files", "broadcast"])
+def test_what_travels_is_sent_once_and_unpacked(spark, bundle, own_host, monkeypatch, way):
+    monkeypatch.setattr(distribution, "PIECE", 200_000)
+    ref = distribution.distribute(bundle, way, spark, "float32")
+    again = distribution.distribute(bundle, way, spark, "bfloat16")
+    assert (again.precision, again.pieces) == ("bfloat16", ref.pieces)
+    assert len(ref.pieces) > 1 or way == "files"
+    assert distribution.arrived(ref).folder == own_host / "bundles" / bundle.hash
+
+
+def test_a_second_home_does_not_collide_with_the_first(spark, bundle, tmp_path, monkeypatch):
+    """Spark refuses a file of the same name from another folder; it has the content already."""
+    first = distribution.distribute(bundle, "files", spark, "float32")
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path))
+    assert distribution.distribute(bundle, "files", spark, "float32") == first
+
+
+class Piece:
+    """A broadcast variable as a worker has it."""
+
+    def __init__(self, path, value=None):
+        self._path, self._value = path, value
+
+    @property
+    def value(self):
+        if self._value is None:
+            raise AssertionError("the value must not be loaded into memory")
+        return self._value
+
+
+@pytest.mark.parametrize("size", [256, 70_000, 300_000])
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_a_piece_is_copied_from_sparks_own_file(tmp_path, size, protocol):
+    content = bytes(range(256)) * (size // 256)
+    path = tmp_path / "broadcast_1_python"
+    with path.open("wb") as file:
+        pickle.dump(content, file, protocol)
+    out = io.BytesIO()
+    distribution._append(Piece(path), out)
+    assert out.getvalue() == content
+
+
+def test_a_piece_without_a_file_or_in_another_form_comes_by_its_value(tmp_path):
+    out = io.BytesIO()
+    distribution._append(Piece(None, b"encrypted on disk"), out)
+    path = tmp_path / "small"
+    path.write_bytes(pickle.dumps(b"tiny"))  # pickled with a one-byte length
+    distribution._append(Piece(path, b"tiny"), out)
+    assert out.getvalue() == b"encrypted on disktiny"
+
+
+def test_a_piece_that_was_cut_off_is_found(tmp_path):
+    path = tmp_path / "cut"
+    path.write_bytes(pickle.dumps(b"x" * 1000, 5)[:-200])
+    with pytest.raises(DamagedModelError, match=r"ends 1[0-9][0-9] bytes early"):
+        distribution._append(Piece(path), io.BytesIO())
+
+
+def test_workers_run_this_python_only_where_nobody_says_otherwise(spark, set_conf, monkeypatch):
+    import sys
+
+    setting = "spark.sql.execution.pyspark.python"
+    compat.ensure_worker_python(spark)  # the tests' own environment names a Python
+    assert compat.conf(spark, setting, "") == ""
+    monkeypatch.delenv("PYSPARK_PYTHON", raising=False)
+    monkeypatch.delenv("PYSPARK_DRIVER_PYTHON", raising=False)
+    compat.ensure_worker_python(spark)
+    assert compat.conf(spark, setting, "") == sys.executable
+    set_conf(setting, "/other/python")
+    compat.ensure_worker_python(spark)
+    assert compat.conf(spark, setting, "") == "/other/python"
