@@ -1,9 +1,9 @@
-"""How fast the built-in language identifier runs: the bare engine, and the whole Spark pipeline on the same cores.
+"""How fast the built-in language identifier runs: the bare engine, and the whole pipeline on the same cores.
 
     python benchmarks/language_id_speed.py [--rows 40000] [--repeats 3]
 
-Both run in one go, alternating, on the same texts, so the ratio holds on a shared machine where the rates do not.
-Writes one JSON line a measurement to benchmarks/results/language_id_speed.jsonl, medians with their spread.
+Both run in one go, alternating, on the same texts, so the ratio holds on a shared machine where the rates
+do not. Writes one JSON line a measurement to benchmarks/results/language_id_speed.jsonl: medians, spread.
 """
 
 from __future__ import annotations

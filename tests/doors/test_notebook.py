@@ -15,7 +15,8 @@ SPARK_IS_THERE = """
 import os, sys
 os.environ["PYSPARK_PYTHON"] = sys.executable
 from pyspark.sql import SparkSession
-spark = SparkSession.builder.master("local[2]").appName("made-by-the-platform").config("spark.ui.enabled", "false").getOrCreate()
+builder = SparkSession.builder.master("local[2]").appName("made-by-the-platform")
+spark = builder.config("spark.ui.enabled", "false").getOrCreate()
 """
 EXPECTED = {
     1: "eng_Latn", 2: "deu_Latn", 4: "fra_Latn", 5: "spa_Latn", 7: "rus_Cyrl", 9: "ell_Grek",
