@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,10 @@ def test_every_option_of_the_shown_commands_is_known() -> None:
     known = build_parser().parse_args(["classify", "in.csv", "--text", "t", "--output", "out"])
     assert known.text == "t"
     assert known.output == "out"
+
+
+def test_numbers_are_those_that_scripts_wrote() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/refresh.py", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
