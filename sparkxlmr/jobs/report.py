@@ -27,7 +27,8 @@ def console() -> Console:
 def print_summary(documents: int, seconds: float, labels: Sequence[tuple[str | None, int]]) -> None:
     """Print documents, seconds, documents a second, and the most frequent labels as a small bar chart."""
     rate = documents / seconds if seconds else 0.0
-    print(f"{documents:,} documents in {seconds:,.1f} s, loading included: {rate:,.0f} documents a second.")
+    shown = f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}"
+    print(f"{documents:,} documents in {seconds:,.1f} s, loading included: {shown} documents a second.")
     if not labels:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -25,6 +25,8 @@ _SUFFIXES = {
     "json": "jsonl",
     "txt": "txt",
     "text": "txt",
+    "md": "txt",
+    "log": "txt",
 }
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".deflate", ".snappy")
 _UNSPLITTABLE = (".gz", ".deflate", ".snappy")
@@ -85,7 +87,7 @@ def read_table(spark: SparkSession, path: str, input_format: str | None = None) 
         raise InputError(
             f"The name of {path} does not say what format it has",
             f"a name that ends in .{', .'.join(_SUFFIXES)}",
-            "say it with --input-format",
+            "rename it, or say --input-format to sparkxlmr classify",
         )
     try:
         frame = _READERS[chosen](spark, path)
