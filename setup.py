@@ -1,4 +1,4 @@
-"""All metadata stands in pyproject.toml; here only what it cannot say: models/ travels as sparkxlmr.builtin."""
+"""All metadata stands in pyproject.toml; here what it cannot say: models/ travels as sparkxlmr.builtin."""
 
 from setuptools import find_packages, setup
 

@@ -1,8 +1,9 @@
 """The exceptions a user of sparkxlmr can meet.
 
 Every message has three parts: what came, what was expected, what to do. All of them derive from
-:class:`SparkxlmrError`, so ``except SparkxlmrError`` catches whatever this package raises on purpose; each also
-derives from the built-in exception that a Python user would expect (``ValueError``, ``FileNotFoundError``, ...).
+:class:`SparkxlmrError`, so ``except SparkxlmrError`` catches whatever this package raises on purpose; each
+also derives from the built-in exception that a Python user would expect (``ValueError``,
+``FileNotFoundError``, ...).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ class SparkxlmrError(Exception):
     """Base of all errors that this package raises on purpose.
 
     >>> try:
-    ...     raise SettingError("batchSize is 0.", "a whole number of at least 1", "set it with setBatchSize(8)")
+    ...     raise SettingError("batchSize is 0.", "a whole number above 0", "set it with setBatchSize(8)")
     ... except SparkxlmrError as error:
     ...     print(error)
-    batchSize is 0. Expected a whole number of at least 1. To mend it: set it with setBatchSize(8).
+    batchSize is 0. Expected a whole number above 0. To mend it: set it with setBatchSize(8).
     """
 
     def __init__(self, came: str, expected: str = "", remedy: str = "") -> None:

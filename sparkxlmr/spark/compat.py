@@ -31,7 +31,7 @@ def is_connect(spark: SparkSession) -> bool:
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Whether tasks run on the driver's own machine, in its JVM (`local`, `local[4]`; not `local-cluster`)."""
+    """Whether tasks run on the driver's own machine, in its JVM (`local`, `local[4]`)."""
     master = "" if is_connect(spark) else conf(spark, "spark.master", "")
     return master == "local" or master.startswith("local[")
 
@@ -51,9 +51,9 @@ def metadata_session(io: Any) -> Any:
 
 
 def ensure_worker_python(spark: SparkSession) -> None:
-    """In local mode let the workers run this very Python, where neither environment nor settings name another.
+    """In local mode let the workers run this very Python, unless environment or settings name another.
 
-    Spark would take the first `python3` on PATH, which need not have this package. Works on a running session.
+    Spark would take the first `python3` on PATH, which need not have this package. For a running session.
     """
     setting = "spark.sql.execution.pyspark.python"
     settings = (setting, "spark.pyspark.python", "spark.pyspark.driver.python")

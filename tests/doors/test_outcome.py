@@ -8,10 +8,10 @@ from sparkxlmr.errors import DamagedModelError, EngineError, InputError, OutputE
 from sparkxlmr.jobs import outcome
 
 OURS = """An error occurred while calling o123.parquet.
-: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 failed 4 times
+: org.apache.spark.SparkException: Job aborted due to stage failure
 Traceback (most recent call last):
   File "worker.py", line 12, in score_batches
-sparkxlmr.errors.DamagedModelError: model.bin has another content. Expected its hash. To mend it: copy it anew.
+sparkxlmr.errors.DamagedModelError: model.bin has another content. Expected its hash. To mend it: copy it.
 
 	at org.apache.spark.api.python.BasePythonRunner.handle(PythonRunner.scala:1)
 Caused by: org.apache.spark.api.python.PythonException: Traceback (most recent call last):
@@ -27,7 +27,7 @@ Caused by: java.io.IOException: No space left on device
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (OURS, "model.bin has another content. Expected its hash. To mend it: copy it anew."),
+        (OURS, "model.bin has another content. Expected its hash. To mend it: copy it."),
         (JAVA, "IOException: No space left on device"),
         (
             "PythonException: \n  An exception was thrown from the Python worker:\nValueError: no",
