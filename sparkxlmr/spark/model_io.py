@@ -23,6 +23,7 @@ from pyspark.sql import functions as F
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
 from sparkxlmr.presets.home import home
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.locks import locked
 from sparkxlmr.spark.compat import metadata_session
 
 #: Bytes of a row, and of the rows written or read in one go: the driver never holds more than one group.
@@ -92,23 +93,28 @@ def read_preset(spark: SparkSession, path: str, metadata: dict[str, Any]) -> Pre
             "load it with the release that wrote it, or save it again",
         )
     place = home() / "models" / str(model["hash"])
-    if not _is_intact(place, model):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".loading-", dir=place.parent))
-        try:
-            read_files(spark, f"{path.rstrip('/')}/model", fresh, model["files"])
-            if not _is_intact(fresh, model):
-                raise DamagedModelError(
-                    f"The model in {path} is not what was saved",
-                    f"files with the content hash {model['hash']}",
-                    "save the stage again, or restore the folder from a copy",
-                )
-            shutil.rmtree(place, ignore_errors=True)
-            if not place.exists():
-                fresh.rename(place)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with locked(place.with_suffix(".lock")):
+        if not _is_intact(place, model):
+            _fetch(spark, path, model, place)
     return replace(Preset.open(place), name=str(model["name"]))
+
+
+def _fetch(spark: SparkSession, path: str, model: dict[str, Any], place: Path) -> None:
+    """Put the model of a saved stage into the folder `place`, whole or not at all."""
+    fresh = Path(tempfile.mkdtemp(prefix=".loading-", dir=place.parent))
+    try:
+        read_files(spark, f"{path.rstrip('/')}/model", fresh, model["files"])
+        if not _is_intact(fresh, model):
+            raise DamagedModelError(
+                f"The model in {path} is not what was saved",
+                f"files with the content hash {model['hash']}",
+                "save the stage again, or restore the folder from a copy",
+            )
+        shutil.rmtree(place, ignore_errors=True)
+        fresh.rename(place)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, int]) -> None:

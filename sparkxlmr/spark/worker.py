@@ -69,12 +69,9 @@ def texts_of(value: Any) -> Texts | None:
 def as_frame(answers: RowAnswers, columns: Sequence[str]) -> pd.DataFrame:
     """The named fields of the answers as object columns, which Spark turns into arrays.
 
-        >>> from sparkxlmr.errors import EngineError
-    from sparkxlmr.runtime.child import ChildPredictor
-    from sparkxlmr.runtime.devices import use_device
-    from sparkxlmr.runtime.row_classifier import RowAnswers
-        >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
-        [[[0], [4]], [[], []]]
+    >>> from sparkxlmr.runtime.row_classifier import RowAnswers
+    >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
+    [[[0], [4]], [[], []]]
     """
     values = {item.name: getattr(answers, item.name) for item in fields(answers)}
     return pd.DataFrame({name: _objects(values[name]) for name in columns})
@@ -93,7 +90,8 @@ def predictor_for(ref: ModelRef) -> Predictor | ChildPredictor:
     """
     threads, device = n_threads(), device_of_task(ref)
     here = _claim(device)
-    key = (*ref.key, threads, device)
+    # What is loaded here is on this process's device or on none, whatever addresses its tasks have.
+    key = (*ref.key, threads, None if here else device)
     predictor = _loaded.get(key)
     if predictor is None:
         started = time.perf_counter()

@@ -56,7 +56,7 @@ def test_a_changed_byte_is_found(spark, tmp_path, tiny_preset, monkeypatch):
     model_io.write_files(spark, iter({**files, "config.json": changed}.items()), f"{tmp_path}/stage/model")
     with pytest.raises((DamagedModelError, NotAPresetError)):
         model_io.read_preset(spark, f"{tmp_path}/stage", {"model": model})
-    assert not list((tmp_path / "home" / "models").iterdir())
+    assert [file.suffix for file in (tmp_path / "home" / "models").iterdir()] == [".lock"]
 
 
 def test_a_stage_saved_without_a_model_is_refused(spark, tmp_path):
