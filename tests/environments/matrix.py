@@ -7,6 +7,7 @@
 | part | environment | what runs there |
 |---|---|---|
 | spark35 | Spark 3.5 with the pandas, numpy and pyarrow of its time | all tests that need Spark |
+| swap | both Sparks | a pipeline saved by each, read by the other |
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
 | packed | the wheel without pyspark, packed by venv-pack | the job, on executors that see only the archive |
 """
@@ -41,10 +42,24 @@ assert ".envs" in sparkxlmr.__file__, "this is the checkout, not the wheel"
 """
 
 
+def oldest_python() -> Path:
+    """The Python of the environment with the oldest Spark that is claimed."""
+    return kept("spark35", "-r", CHECKOUT / "tests/environments/spark35.txt", "-e", CHECKOUT)
+
+
 def spark35() -> None:
     """The whole Spark suite on the oldest versions that are claimed."""
-    python = kept("spark35", "-r", CHECKOUT / "tests/environments/spark35.txt", "-e", CHECKOUT)
-    run(python, "-m", "pytest", *SPARK_TESTS, cwd=CHECKOUT)
+    run(oldest_python(), "-m", "pytest", *SPARK_TESTS, cwd=CHECKOUT)
+
+
+def swap() -> None:
+    """What one Spark saves, the other reads, with the same answers."""
+    pythons = oldest_python(), prepare_checkout("demo")
+    script = CHECKOUT / "tests/environments/swap.py"
+    for saver, reader in (pythons, pythons[::-1]):
+        with tempfile.TemporaryDirectory(prefix="sparkxlmr-swap-") as folder:
+            run(saver, script, "save", folder)
+            run(reader, script, "load", folder)
 
 
 def build_wheel(folder: Path) -> Path:
@@ -115,7 +130,12 @@ def _spark() -> list[str]:
     return _metadata()["spark"]
 
 
-PARTS: dict[str, Callable[[], None]] = {"spark35": spark35, "wheel": wheel, "packed": packed}
+PARTS: dict[str, Callable[[], None]] = {
+    "spark35": spark35,
+    "swap": swap,
+    "wheel": wheel,
+    "packed": packed,
+}
 
 
 def main() -> None:
