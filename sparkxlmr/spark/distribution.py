@@ -32,6 +32,9 @@ from sparkxlmr.spark.model_ref import WAYS, ModelRef
 PIECE = 256 << 20
 #: Session setting by which a user says that driver and executors see the same folders: "auto" is then "path".
 SHARED_DISK = "spark.sparkxlmr.sharedDisk"
+#: Engines that never look at a GPU. A worker that runs one leaves its process's devices as they are: the
+#: user's own functions run there too.
+CPU_ENGINES = frozenset({"openvino"})
 
 #: What this process has sent already: (session or context, bundle hash, way) -> reference.
 _sent: dict[tuple[str, str, str], ModelRef] = {}
@@ -63,7 +66,8 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
 
     `way` is one of :data:`WAYS`; `precision` is passed on to the predictor.
     """
-    way, assigned = resolve_way(way, spark), not is_local(spark)
+    way = resolve_way(way, spark)
+    assigned = not is_local(spark) and bundle.engine not in CPU_ENGINES
     if way == "path":
         return ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
     key = (_session_key(spark), bundle.hash, way)

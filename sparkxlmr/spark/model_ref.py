@@ -17,8 +17,8 @@ class ModelRef:
     - `way`: "path", "files" or "broadcast".
     - `place`: the bundle's folder (way "path"), else the archive's file name.
     - `precision`: what the engine computes in, resolved on the driver.
-    - `assigned`: whether tasks see only the GPUs that Spark assigns them (clusters), or all (local mode,
-      where Spark assigns none).
+    - `assigned`: whether the engine runs on the GPUs that Spark assigns to tasks, and on no other (clusters).
+      False for an engine without GPUs, and in local mode, where Spark assigns none.
     - `pieces`: with way "broadcast" the archive, cut in order, as Spark broadcast variables.
     """
 

@@ -22,7 +22,7 @@ from pyspark import TaskContext
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.child import ChildPredictor
-from sparkxlmr.runtime.devices import use_device
+from sparkxlmr.runtime.devices import gpu_visible, use_device
 from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, Texts, classify_rows
 from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
@@ -116,7 +116,7 @@ def _load(ref: ModelRef, threads: int) -> Predictor:
 def device_of_task(ref: ModelRef) -> str:
     """The GPU addresses that Spark assigned to the running task ("0", "0,1"), "" for none.
 
-    :data:`ANY` for all that are visible (local mode, where Spark assigns none).
+    :data:`ANY` where it does not matter: an engine without GPUs, or local mode, where Spark assigns none.
     """
     if not ref.assigned:
         return ANY
@@ -126,14 +126,18 @@ def device_of_task(ref: ModelRef) -> str:
 
 
 def _claim(device: str) -> bool:
-    """Let this process see that device only; False where a framework here already holds another one.
+    """Whether the model may be loaded in this process, which then sees that device only.
 
-    Spark reuses a worker for tasks of other addresses, and a framework keeps the device it was imported with.
+    False where a framework here already holds another one: Spark reuses a worker for tasks of other addresses,
+    and a framework keeps the device it was imported with. False also where the task has no GPU and the process
+    sees one: to hide it here would hide it from the user's own functions, which run in the same workers.
     """
     if device == ANY:
         return True
+    if not device:
+        return not gpu_visible()
     try:
-        use_device(device or None)
+        use_device(device)
     except EngineError:
         return False
     return True

@@ -78,6 +78,15 @@ def test_a_path_is_verified_once_and_opened(spark, bundle, own_host):
     assert len(list((own_host / "verified").iterdir())) == 1
 
 
+def test_only_an_engine_with_gpus_asks_for_the_devices_of_its_task(bundle, own_host):
+    """Any other engine leaves the devices that a worker sees as they are."""
+    cluster = session("spark://host:7077")
+    assert not distribution.distribute(bundle, "path", cluster, "float32").assigned
+    other = SimpleNamespace(engine="tensorflow", hash=bundle.hash, folder=bundle.folder)
+    assert distribution.distribute(other, "path", cluster, "float32").assigned
+    assert not distribution.distribute(other, "path", session("local[2]"), "float32").assigned
+
+
 def test_a_folder_that_is_missing_another_or_damaged_is_not_opened(bundle, own_host, tmp_path):
     with pytest.raises(NotAPresetError, match="sees no model folder"):
         distribution.arrived(ModelRef(bundle.hash, "path", str(tmp_path / "no"), "float32"))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +17,7 @@ from sparkxlmr.runtime.predictor import Prediction
 from sparkxlmr.spark import worker
 from sparkxlmr.spark.model_ref import ModelRef
 
+CHECKOUT = Path(__file__).parents[2]
 COLUMNS = ["source", "label", "truncated", "scores"]
 SETTINGS = {"max_length": 16}
 
@@ -91,6 +96,58 @@ def test_a_worker_that_holds_another_device_predicts_in_a_process_of_its_own(loa
         run([pd.Series([["x"]])])
     assert len(loads) == 1
     assert children == [("bundle", "float32", 1, "1")]
+
+
+@pytest.mark.parametrize(("seen", "n_children"), [(True, 1), (False, 0)])
+def test_a_worker_without_a_gpu_of_its_own_hides_none_from_the_users_functions(
+    loads, monkeypatch, seen, n_children
+):
+    """They run in the same worker, on a cluster that has GPUs and does not schedule them."""
+    children = []
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(worker, "gpu_visible", lambda: seen)
+    monkeypatch.setattr(worker, "arrived", lambda ref: "bundle")
+    monkeypatch.setattr(worker, "ChildPredictor", lambda *arguments: children.append(arguments) or Counting())
+    worker.predictor_for(ref())  # an engine without GPUs
+    worker.predictor_for(ref("b", assigned=True))
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    assert children == [("bundle", "float32", 1, "")] * n_children
+    assert len(loads) == 2 - n_children
+
+
+OTHER_ADDRESS = """
+import json, os, sys, types
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.compiler import bundle_for
+from sparkxlmr.spark import worker
+from sparkxlmr.spark.model_ref import ModelRef
+bundle = bundle_for(Preset.open(sys.argv[1]), "tensorflow")
+ref = ModelRef(bundle.hash, "path", str(bundle.folder), "float32", assigned=True)
+for device in ("3", "5", "3", "5"):
+    worker.device_of_task = lambda ref: device
+    assert worker.predictor_for(ref).logits(["x"], 16).logits.shape == (1, 4)
+    sys.modules["tensorflow"] = types.ModuleType("tensorflow")  # as an engine leaves it: held on "3" by now
+print(os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+
+
+def test_a_reused_worker_answers_for_another_address_from_a_child_that_sees_it(tiny_preset, tmp_path):
+    """The whole way with real processes and an engine that records the address it was loaded under."""
+    records = tmp_path / "records"
+    records.mkdir()
+    path = [str(CHECKOUT / "tests" / "cluster" / "recording"), str(CHECKOUT)]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(path),
+        "RECORDS": str(records),
+        "SPARKXLMR_HOME": str(tmp_path / "home"),
+    }
+    command = [sys.executable, "-c", OTHER_ADDRESS, str(tiny_preset)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    seen = {file.stem: json.loads(file.read_text())["visible"] for file in records.iterdir()}
+    pid, held = done.stdout.split()
+    assert held == seen.pop(pid) == "3"
+    assert list(seen.values()) == ["5"]
 
 
 def test_outside_of_a_task_there_is_no_device_in_a_cluster_and_any_in_local_mode():
