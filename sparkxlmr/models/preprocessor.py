@@ -67,7 +67,7 @@ class TextClassifierPreprocessor:
         """The same for a preset that is open already."""
         made: Any = families.class_for(cls, preset, "text_classifier_preprocessor")
         settings = {"sequence_length": preset.sequence_length, "truncate": preset.truncate, **kwargs}
-        return made(made.tokenizer_cls(preset.vocabulary_path), **settings)
+        return made(made.tokenizer_cls(preset.vocabulary()), **settings)
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         features = self.features(as_texts(x), self.sequence_length)

@@ -51,7 +51,7 @@ class Tokenizer:
             PresetNotFoundError, NotAPresetError: see :meth:`sparkxlmr.presets.preset.Preset.open`.
         """
         opened = Preset.open(preset)
-        return families.class_for(cls, opened, "tokenizer")(proto=opened.vocabulary_path, **kwargs)
+        return families.class_for(cls, opened, "tokenizer")(proto=opened.vocabulary(), **kwargs)
 
     def __call__(self, inputs: str | Sequence[str]) -> Any:
         return self.tokenize(inputs)

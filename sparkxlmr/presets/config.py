@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from sparkxlmr.errors import SettingError
 
+# Far above any model's, and low enough that a spoilt number is refused before lists of that length are made.
+MOST_CLASSES, MOST_LAYERS = 1_000_000, 1_000
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
@@ -14,7 +17,8 @@ class BackboneConfig:
     ``layer_norm_epsilon`` is Hugging Face's ``layer_norm_eps``; keras-hub fixes it at 1e-5 for XLM-R.
 
     Raises:
-        SettingError: a count below 1, heads that do not divide ``hidden_dim``, a dropout outside [0, 1).
+        SettingError: a count below 1, more than 1,000 layers, heads that do not divide ``hidden_dim``, a
+            dropout outside [0, 1), an epsilon outside (0, 1).
     """
 
     vocabulary_size: int
@@ -36,7 +40,7 @@ class BackboneConfig:
             "intermediate_dim",
             "max_sequence_length",
         ):
-            check_count(field, getattr(self, field))
+            check_count(field, getattr(self, field), MOST_LAYERS if field == "num_layers" else None)
         if self.hidden_dim % self.num_heads:
             raise SettingError(
                 f"hidden_dim is {self.hidden_dim} and num_heads is {self.num_heads}",
@@ -44,7 +48,7 @@ class BackboneConfig:
                 "change one of the two",
             )
         check_dropout(self.dropout)
-        if not self.layer_norm_epsilon > 0:
+        if not 0 < self.layer_norm_epsilon < 1:
             raise SettingError(
                 f"layer_norm_epsilon is {self.layer_norm_epsilon}", "a small positive number", "1e-5 is usual"
             )
@@ -62,7 +66,7 @@ class TaskConfig:
     answers logits, as by default.
 
     Raises:
-        SettingError: a count below 1 or a dropout outside [0, 1).
+        SettingError: a count below 1, more than 1,000,000 classes, or a dropout outside [0, 1).
     """
 
     num_classes: int
@@ -72,14 +76,17 @@ class TaskConfig:
     kind: str = "text_classifier"
 
     def __post_init__(self) -> None:
-        check_count("num_classes", self.num_classes)
+        check_count("num_classes", self.num_classes, MOST_CLASSES)
         check_count("hidden_dim", self.hidden_dim)
         check_dropout(self.dropout)
 
 
-def check_count(name: str, value: object) -> None:
+def check_count(name: str, value: object, most: int | None = None) -> None:
+    """Raises SettingError where ``value`` is no whole number from 1 to ``most``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise SettingError(f"{name} is {value!r}", "a whole number of at least 1", f"pass another {name}")
+    if most is not None and value > most:
+        raise SettingError(f"{name} is {value}", f"at most {most}", f"pass another {name}")
 
 
 def check_dropout(value: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets.config import MOST_CLASSES, BackboneConfig, TaskConfig, check_count
 from sparkxlmr.presets.keras_hub import default_labels, read_json
 from sparkxlmr.presets.tables import HF_IGNORED, HF_PREFIX, Entry, entries, refuse_names, refuse_shape
 
@@ -103,7 +103,9 @@ def describe(folder: Path) -> tuple[BackboneConfig, TaskConfig | None, tuple[str
 def _labels(document: Mapping[str, Any]) -> tuple[str, ...]:
     id2label = document.get("id2label")
     if not id2label:
-        return default_labels(int(document.get("num_labels", 2)))
+        num_labels = document.get("num_labels", 2)
+        check_count("num_labels", num_labels, MOST_CLASSES)
+        return default_labels(num_labels)
     by_id = {int(i): str(label) for i, label in id2label.items()}
     if sorted(by_id) != list(range(len(by_id))):
         raise NotAPresetError(

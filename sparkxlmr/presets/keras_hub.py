@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig, check_count
 from sparkxlmr.presets.tables import Entry, hub_layer, refuse_names, refuse_shape
 
 if TYPE_CHECKING:
@@ -56,12 +56,14 @@ def describe(folder: Path) -> Description:
     settings: Mapping[str, Any] = {}
     if (folder / PREPROCESSOR).is_file():
         settings = _inner(read_json(folder / PREPROCESSOR), folder / PREPROCESSOR)
-    length = settings.get("sequence_length") or DEFAULT_SEQUENCE_LENGTH
+    length = settings.get("sequence_length")
+    length = DEFAULT_SEQUENCE_LENGTH if length is None else length
+    check_count("sequence_length", length)
     return Description(
         config=config,
         task=task,
         labels=labels,
-        sequence_length=min(int(length), config.max_sequence_length),
+        sequence_length=min(length, config.max_sequence_length),
         truncate=str(settings.get("truncate") or DEFAULT_TRUNCATE),
     )
 
@@ -74,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NotAPresetError(
             f"{path} cannot be read: {error}", "a JSON file of a preset", "copy the preset again"
         ) from error

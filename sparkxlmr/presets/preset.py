@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
 from sparkxlmr.presets import builtin, hugging_face, keras_hub
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig
-from sparkxlmr.presets.files import sha256_of
+from sparkxlmr.presets.files import known_sha256_of
 from sparkxlmr.presets.tables import Entry, entries
 
 __all__ = ["BackboneConfig", "Preset", "TaskConfig"]
@@ -51,8 +51,10 @@ class Preset:
 
         Raises:
             PresetNotFoundError: no built-in preset and no folder is called so.
-            NotAPresetError: the folder or file there is not one of XLM-R.
-            DamagedModelError: the vocabulary or a weights file is missing.
+            NotAPresetError: the folder or file there is not one of XLM-R, or its JSON files are spoilt.
+            SettingError: they hold a number that no model can have.
+            DamagedModelError: a weights file is missing, or the vocabulary. Only a keras-hub preset that was
+                saved without tokenizer opens without vocabulary: its model is fed with integers.
         """
         path = _resolve(handle)
         config_path = path / keras_hub.CONFIG
@@ -62,9 +64,25 @@ class Preset:
                 "a preset folder",
                 "pass the folder that save_to_preset wrote, or a Hugging Face checkpoint folder",
             )
-        if hugging_face.is_checkpoint(keras_hub.read_json(config_path)):
+        try:
+            preset = cls._described(path)
+            preset._check_files()
+        except SparkxlmrError:
+            raise
+        # What reading a value of any other kind than the expected one can raise.
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise NotAPresetError(
+                f"A JSON file of {path} holds something else than a preset's does: {error!r:.200}",
+                "the files as save_to_preset, keras-hub or Hugging Face write them",
+                "copy or fetch the preset again",
+            ) from error
+        return preset
+
+    @classmethod
+    def _described(cls, path: Path) -> Preset:
+        if hugging_face.is_checkpoint(keras_hub.read_json(path / keras_hub.CONFIG)):
             config, task, labels = hugging_face.describe(path)
-            preset = cls(
+            return cls(
                 path=path,
                 name=path.name,
                 config=config,
@@ -75,21 +93,18 @@ class Preset:
                 truncate=keras_hub.DEFAULT_TRUNCATE,
                 layout="hugging_face",
             )
-        else:
-            told = keras_hub.describe(path)
-            preset = cls(
-                path=path,
-                name=path.name,
-                config=told.config,
-                task=told.task,
-                labels=told.labels,
-                vocabulary_path=path / keras_hub.VOCABULARY,
-                sequence_length=told.sequence_length,
-                truncate=told.truncate,
-                layout="keras_hub",
-            )
-        preset._check_files()
-        return preset
+        told = keras_hub.describe(path)
+        return cls(
+            path=path,
+            name=path.name,
+            config=told.config,
+            task=told.task,
+            labels=told.labels,
+            vocabulary_path=path / keras_hub.VOCABULARY,
+            sequence_length=told.sequence_length,
+            truncate=told.truncate,
+            layout="keras_hub",
+        )
 
     def weights(self, dtype: str | None = "float32") -> dict[str, np.ndarray]:
         """Reads all weights: names of :mod:`~sparkxlmr.presets.tables` to arrays, kernels as (in, out).
@@ -113,12 +128,26 @@ class Preset:
         """Whether the preset brings its tokenizer; one saved from a task without preprocessor does not."""
         return self.layout == "hugging_face" or (self.path / keras_hub.TOKENIZER).is_file()
 
+    def vocabulary(self) -> Path:
+        """:attr:`vocabulary_path`, known to be there.
+
+        Raises:
+            NotAPresetError: the preset was saved without its tokenizer.
+        """
+        if not self.vocabulary_path.is_file():
+            raise NotAPresetError(
+                f"The preset {self.path} has no tokenizer ({self.vocabulary_path.relative_to(self.path)})",
+                "a preset that reads texts",
+                "save it again from a model with a preprocessor, or feed the model with integers",
+            )
+        return self.vocabulary_path
+
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
         total = hashlib.sha256()
         for path in self._files():
-            total.update(f"{path.relative_to(self.path).as_posix()}\0{sha256_of(path)}\n".encode())
+            total.update(f"{path.relative_to(self.path).as_posix()}\0{known_sha256_of(path)}\n".encode())
         return total.hexdigest()
 
     @property
@@ -141,10 +170,13 @@ class Preset:
 
     def _check_files(self) -> None:
         needed = self._weights_files()
-        if self.layout == "keras_hub" and self.has_tokenizer:
+        if self.layout == "keras_hub":
+            # Sharded weights are there, and refused with a reason when they are read.
+            needed = [path for path in needed if not path.with_suffix(".json").is_file()]
+        if self.has_tokenizer:
             needed.append(self.vocabulary_path)
         for path in needed:
-            if not path.is_file() and not path.with_suffix(".json").is_file():
+            if not path.is_file():
                 raise DamagedModelError(
                     f"The preset {self.path} has no {path.relative_to(self.path)}",
                     "a whole preset folder",
@@ -156,10 +188,10 @@ class Preset:
         recorded = keras_hub.read_json(metadata).get(keras_hub.RECORDED) if metadata.is_file() else None
         for path in self._weights_files():
             wanted = recorded.get(path.name) if isinstance(recorded, dict) else None
-            if wanted is not None and path.is_file() and sha256_of(path) != wanted:
+            if wanted is not None and path.is_file() and known_sha256_of(path) != wanted:
                 raise DamagedModelError(
-                    f"{path} differs from what was saved (sha256 {sha256_of(path)[:12]}...)",
-                    f"sha256 {wanted[:12]}..., as {keras_hub.METADATA} records it",
+                    f"{path} differs from what was saved (sha256 {known_sha256_of(path)[:12]}...)",
+                    f"sha256 {str(wanted)[:12]}..., as {keras_hub.METADATA} records it",
                     "copy or fetch the preset again",
                 )
 

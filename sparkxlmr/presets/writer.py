@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -19,11 +20,13 @@ from sparkxlmr import __version__
 from sparkxlmr.errors import OutputError, SettingError, WeightsError
 from sparkxlmr.presets import keras_hub
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig, check_count
-from sparkxlmr.presets.files import sha256_of
+from sparkxlmr.presets.files import sha256_of, to_disk
 from sparkxlmr.presets.tables import Entry, check, entries
 
 _HUB = "keras_hub.src.models.xlm_roberta"
 _HUB_FORMAT = "0.32.0"  # the keras-hub release whose folder layout this module writes
+_KERAS_FORMAT = "3.15.0"  # said where Keras itself is not installed: writing a preset needs h5py only
+_HUB_EPSILON = 1e-5  # keras-hub's XLM-R knows no other
 _LEARNING_RATE = 5e-5  # keras-hub's default for a text classifier; kept by it beside the head's weights
 
 
@@ -52,6 +55,9 @@ def write_preset(
     Returns:
         The folder.
 
+    Warns:
+        UserWarning: ``layer_norm_epsilon`` is not 1e-5, which keras-hub computes with whatever a preset says.
+
     Raises:
         WeightsError: weights are missing, unused, of another shape, or too large for float16.
         SettingError: labels that are not one a class, or an unknown dtype.
@@ -65,6 +71,12 @@ def write_preset(
     check_count("sequence_length", sequence_length)
     table = entries(config, task)
     check(weights, table, "the given model")
+    if config.layer_norm_epsilon != _HUB_EPSILON:
+        warnings.warn(
+            f"layer_norm_epsilon is {config.layer_norm_epsilon}: keras-hub reads this preset, but computes "
+            f"with {_HUB_EPSILON} and answers other numbers. sparkxlmr computes with the preset's own.",
+            stacklevel=2,
+        )
     target = Path(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -77,6 +89,7 @@ def write_preset(
                 vocabulary = staging / keras_hub.VOCABULARY
                 vocabulary.parent.mkdir(parents=True)
                 vocabulary.write_bytes(proto if isinstance(proto, bytes) else Path(proto).read_bytes())
+            to_disk(staging)
             _move(staging, target)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -135,7 +148,7 @@ def _write_jsons(
 ) -> None:
     backbone = _backbone(config)
     top: dict[str, Any] = dict(backbone)
-    if config.layer_norm_epsilon != 1e-5:
+    if config.layer_norm_epsilon != _HUB_EPSILON:
         top["layer_norm_epsilon"] = config.layer_norm_epsilon
     _write_json(folder / keras_hub.CONFIG, top)
     preprocessor = _preprocessor(sequence_length, truncate) if has_tokenizer else None
@@ -231,7 +244,7 @@ def _task(task: TaskConfig, backbone: dict[str, Any], preprocessor: dict[str, An
 
 def _metadata(folder: Path, config: BackboneConfig) -> dict[str, Any]:
     return {
-        "keras_version": metadata.version("keras"),
+        "keras_version": _keras_version(),
         "keras_hub_version": _HUB_FORMAT,
         "parameter_count": sum(int(np.prod(entry.shape)) for entry in entries(config)),
         "date_saved": datetime.now(UTC).strftime("%Y-%m-%d@%H:%M:%S"),
@@ -239,6 +252,13 @@ def _metadata(folder: Path, config: BackboneConfig) -> dict[str, Any]:
         "sparkxlmr_version": __version__,
         keras_hub.RECORDED: {path.name: sha256_of(path) for path in sorted(folder.glob("*.h5"))},
     }
+
+
+def _keras_version() -> str:
+    try:
+        return metadata.version("keras")
+    except metadata.PackageNotFoundError:
+        return _KERAS_FORMAT
 
 
 # --- h5 ---

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, WeightsError
+from sparkxlmr.errors import (
+    DamagedModelError,
+    EnvironmentNotReadyError,
+    NotAPresetError,
+    PresetNotFoundError,
+    SettingError,
+    SparkxlmrError,
+    WeightsError,
+)
 from sparkxlmr.presets import builtin, hugging_face
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig
-from sparkxlmr.presets.home import home
+from sparkxlmr.presets.home import folder_in_home, home
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.tables import entries
 
@@ -162,6 +176,114 @@ def test_a_missing_file(hub, name):
         Preset.open(hub)
 
 
+def test_a_checkpoint_without_vocabulary(checkpoint):
+    (checkpoint / "sentencepiece.bpe.model").unlink()
+    with pytest.raises(DamagedModelError, match=r"sentencepiece\.bpe\.model"):
+        Preset.open(checkpoint)
+
+
+def test_a_preset_saved_without_tokenizer_opens_and_says_what_it_lacks(hub):
+    for name in ("tokenizer.json", "preprocessor.json", "assets/tokenizer/vocabulary.spm"):
+        (hub / name).unlink()
+    preset = Preset.open(hub)
+    assert not preset.has_tokenizer
+    assert preset.weights()
+    with pytest.raises(NotAPresetError, match="no tokenizer"):
+        preset.vocabulary()
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "error"),
+    [
+        ("preprocessor.json", {"config": {"sequence_length": "long"}}, SettingError),
+        ("preprocessor.json", {"config": {"sequence_length": -5}}, SettingError),
+        ("task.json", {"config": {"num_classes": 10**12}}, SettingError),
+        ("config.json", {"config": {"vocabulary_size": 10, "num_layers": [[]]}}, NotAPresetError),
+        ("metadata.json", {"weights_sha256": {"model.weights.h5": 7}}, DamagedModelError),
+    ],
+)
+def test_spoilt_values_of_a_keras_hub_preset(hub, file, change, error):
+    edit_json(hub / file, lambda d: d.update(change))
+    with pytest.raises(error):
+        Preset.open(hub).weights()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"id2label": {"a": "x"}}, NotAPresetError),
+        ({"id2label": ["x"]}, NotAPresetError),
+        ({"architectures": {}}, NotAPresetError),
+        ({"architectures": {"a": 1}}, NotAPresetError),
+        ({"layer_norm_eps": "small"}, NotAPresetError),
+        ({"id2label": None, "num_labels": 10**12}, SettingError),
+    ],
+)
+def test_spoilt_values_of_a_checkpoint(checkpoint, change, error):
+    edit_json(checkpoint / "config.json", lambda d: d.update(change))
+    with pytest.raises(error):
+        Preset.open(checkpoint)
+
+
+def test_json_that_is_too_deep(hub):
+    (hub / "config.json").write_text('{"config":' * 100_000)
+    with pytest.raises(NotAPresetError, match="cannot be read"):
+        Preset.open(hub)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(10**30),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+SOURCES = {
+    "keras_hub/xlmr_text_classifier": ("config.json", "task.json", "preprocessor.json", "metadata.json"),
+    "hugging_face/xlmr_sequence_classification": ("config.json", "model.safetensors.index.json"),
+}
+
+
+def spoil(document, data):
+    """One value somewhere in the document is another, missing, or of another kind."""
+    document = target = copy.deepcopy(document)
+    while True:
+        key = data.draw(st.sampled_from(sorted(target)))
+        if not (isinstance(target[key], dict) and target[key]) or data.draw(st.booleans()):
+            if data.draw(st.integers(0, 4)):
+                target[key] = data.draw(JSON)
+            else:
+                del target[key]
+            return document
+        target = target[key]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([(source, file) for source, files in SOURCES.items() for file in files]), st.data())
+def test_spoilt_json_is_an_error_of_this_package(fixtures, place, data):
+    source, file = fixtures / place[0], place[1]
+    with tempfile.TemporaryDirectory() as folder:
+        for path in source.rglob("*"):
+            if path.is_file():
+                link = Path(folder) / path.relative_to(source)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path)
+        spoilt = Path(folder) / file
+        document = {"weight_map": {"a": "model.safetensors"}}
+        if spoilt.exists():
+            document = json.loads(spoilt.read_text("utf-8"))
+            spoilt.unlink()
+        text = json.dumps(spoil(document, data)).encode()
+        if data.draw(st.booleans(), "bytes too"):
+            at = data.draw(st.integers(0, len(text)))
+            text = text[:at] + data.draw(st.binary(max_size=8)) + text[at + data.draw(st.integers(0, 9)) :]
+        spoilt.write_bytes(text)
+        try:
+            preset = Preset.open(folder)
+            assert preset.content_hash
+            preset.weights()
+        except SparkxlmrError:
+            pass
+
+
 def test_damaged_h5(hub):
     path = hub / "model.weights.h5"
     path.write_bytes(path.read_bytes()[:100_000])
@@ -252,6 +374,38 @@ def test_home(monkeypatch, tmp_path):
     monkeypatch.delenv("SPARKXLMR_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert home() == tmp_path / "sparkxlmr"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system's list of users is POSIX's")
+def test_a_user_without_home_gets_a_private_folder(monkeypatch, tmp_path):
+    import pwd
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("SPARKXLMR_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    found = home()
+    assert found.parent == tmp_path / f"sparkxlmr-{os.getuid()}"
+    assert found.parent.stat().st_mode & 0o777 == 0o700
+    assert folder_in_home("bundles").is_dir()
+    monkeypatch.setenv("SPARKXLMR_HOME", "~/models")
+    with pytest.raises(EnvironmentNotReadyError, match="SPARKXLMR_HOME"):
+        home()
+
+
+def test_a_home_that_cannot_be_written_to(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.delenv("SPARKXLMR_HOME")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert home().is_relative_to(tmp_path / "tmp")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "file"))
+    with pytest.raises(EnvironmentNotReadyError, match="SPARKXLMR_HOME"):
+        folder_in_home("bundles")
 
 
 def test_built_in_presets_open_by_name(monkeypatch, fixtures, tmp_path):

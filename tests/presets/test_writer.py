@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 
 import h5py
 import numpy as np
@@ -69,11 +70,21 @@ def test_what_is_written_is_read(golden, tmp_path):
 def test_numbers_unknown_to_keras_hub_stand_outside_its_config(tmp_path):
     config = BackboneConfig(10, 1, 1, 4, 8, max_sequence_length=6, layer_norm_epsilon=1e-3)
     weights = {e.name: np.ones(e.shape, np.float32) for e in entries(config)}
-    write_preset(tmp_path, config, None, None, weights, None, 6)
+    with pytest.warns(UserWarning, match="keras-hub reads this preset, but computes with 1e-05"):
+        write_preset(tmp_path, config, None, None, weights, None, 6)
     document = json.loads((tmp_path / "config.json").read_text())
     assert document["layer_norm_epsilon"] == 1e-3
     assert "layer_norm_epsilon" not in document["config"]
     assert Preset.open(tmp_path).config == config
+
+
+def test_keras_need_not_be_installed(golden, tmp_path, monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    folder = written(tmp_path, golden)
+    assert json.loads((folder / "metadata.json").read_text())["keras_version"].count(".") == 2
 
 
 def test_half_precision(golden, tmp_path):
