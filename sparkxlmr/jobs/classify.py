@@ -24,6 +24,7 @@ from sparkxlmr.jobs.tables import (
     INPUT_FORMATS,
     OUTPUT_FORMATS,
     check_writable,
+    free_names,
     output_format,
     read_table,
     read_written,
@@ -31,11 +32,10 @@ from sparkxlmr.jobs.tables import (
 )
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 DEFAULT_MODEL = "xlm_roberta_tiny_language_id"
 
-_TEXT, _DOCUMENT, _ANSWER = "_sparkxlmr_text", "_sparkxlmr_document", "_sparkxlmr_answer"
 _MOST_FREQUENT = 10
 
 
@@ -150,20 +150,36 @@ def with_labels(frame: DataFrame, options: ClassifyOptions) -> DataFrame:
     from sparkxlmr.stages.document_assembler import DocumentAssembler
     from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
+    text, document, answers, best = free_names(frame.columns, "text", "document", "answers", "best")
     classifier = XlmRoBertaForSequenceClassification.pretrained(options.model)
     pipeline = Pipeline(
         stages=[
-            DocumentAssembler().setInputCol(_TEXT).setOutputCol(_DOCUMENT),
-            classifier.setInputCols([_DOCUMENT]).setOutputCol(_ANSWER).setTopScores(report.KEPT_SCORES),
+            DocumentAssembler().setInputCol(text).setOutputCol(document),
+            classifier.setInputCols([document]).setOutputCol(answers).setTopScores(report.KEPT_SCORES),
         ]
     )
-    prepared = frame.withColumn(_TEXT, quoted(options.text))
-    answered = pipeline.fit(prepared).transform(prepared)
-    answer = F.get(F.col(_ANSWER), 0)
-    label = answer["result"]
-    score = F.try_element_at(answer["metadata"], label).cast("double")
+    prepared = frame.withColumn(text, quoted(options.text))
+    answered = pipeline.fit(prepared).transform(prepared).withColumn(best, best_answer(quoted(answers)))
     kept = [quoted(name) for name in frame.columns]
+    label, score = F.col(best)["label"], F.col(best)["score"]
     return answered.select(*kept, label.alias(options.label_column), score.alias(options.score_column))
+
+
+def best_answer(annotations: Column) -> Column:
+    """struct<score, before, label>: the label of the highest score (double), of equal ones the first.
+
+    A sigmoid model gives a row an annotation for each label above the threshold, in the order of ids. Null
+    where there is none.
+    """
+    from pyspark.sql import functions as F
+
+    def ranked(annotation: Column, position: Column) -> Column:
+        label = annotation["result"]
+        score = F.try_element_at(annotation["metadata"], label).cast("double")
+        # Structs compare field by field.
+        return F.struct(score.alias("score"), (-position).alias("before"), label.alias("label"))
+
+    return F.array_max(F.transform(annotations, ranked))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import InputError, OutputError, SettingError
@@ -29,7 +31,6 @@ _SUFFIXES = {
     "log": "txt",
 }
 _COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".deflate", ".snappy")
-_UNSPLITTABLE = (".gz", ".deflate", ".snappy")
 
 # Quotes doubled inside quotes and line breaks allowed there: the CSV of spreadsheets, pandas and RFC 4180.
 _CSV = {"header": "true", "quote": '"', "escape": '"', "multiLine": "true"}
@@ -50,6 +51,22 @@ def format_of(path: str) -> str | None:
     for ending in _COMPRESSIONS:
         name = name.removesuffix(ending)
     return _SUFFIXES.get(name.rsplit(".", 1)[-1]) if "." in name else None
+
+
+def free_names(taken: Iterable[str], *wanted: str) -> list[str]:
+    """Names for new columns that none has, in whatever case: the wanted ones, numbered where need be.
+
+    >>> free_names(["Text", "text_2", "id"], "text", "best")
+    ['text_3', 'best']
+    """
+    used = {name.lower() for name in taken}
+    names = []
+    for stem in wanted:
+        tries = itertools.chain([stem], (f"{stem}_{i}" for i in itertools.count(2)))
+        name = next(name for name in tries if name.lower() not in used)
+        used.add(name.lower())
+        names.append(name)
+    return names
 
 
 def output_format(path: str, asked: str | None = None) -> str:
@@ -75,7 +92,7 @@ def read_table(spark: SparkSession, path: str, input_format: str | None = None) 
     """The table in a file or folder, all its columns in their order; nothing but its schema is read yet.
 
     CSV columns are strings, so that writing them changes nothing. A line of plain text is a row,
-    in the column ``text``. Rows are spread over the cores without changing their order.
+    in the column ``text``. Rows are spread over the cores, see :func:`spread`, in their order.
 
     Raises:
         InputError: missing, not permitted, of an unknown format, or without a schema that can be read.
@@ -102,25 +119,32 @@ def read_table(spark: SparkSession, path: str, input_format: str | None = None) 
             "at least one named column",
             "check the file and its format",
         )
-    packed = chosen in ("csv", "tsv", "parquet") or first.endswith(_UNSPLITTABLE)
-    return spread(frame, sum(status.getLen() for status in files), splits=not packed)
+    return spread(frame, len(files), sum(status.getLen() for status in files), chosen == "parquet")
 
 
-def spread(frame: DataFrame, n_bytes: int, splits: bool) -> DataFrame:
+def spread(frame: DataFrame, n_files: int, n_bytes: int, row_groups: bool) -> DataFrame:
     """The same rows in the same order, in enough partitions to keep every core busy.
 
-    A quoted line break keeps Spark from splitting a CSV file, one row group a Parquet file: such a file
-    would be scored by one core. Inputs so large that Spark splits them by itself stay as they are.
+    A table that has a partition for each core stays as it is, so a large one is never shuffled. Fewer it has
+    where its files are small, or cannot be cut: compressed text, and CSV, where a line break may be quoted.
+
+    Args:
+        frame: what the files hold.
+        n_files: how many files these are.
+        n_bytes: their size together.
+        row_groups: whether it is Parquet: Spark cuts it at any byte, but one task reads a whole row group,
+            which may be the whole file. Below 64 MB a core only whole files count as partitions of it.
     """
     from pyspark.sql import functions as F
 
     n_cores = frame.sparkSession.sparkContext.defaultParallelism
-    if splits and n_bytes >= _LARGE_PART * n_cores:
-        return frame
+    n_now = frame.rdd.getNumPartitions()
+    if row_groups and n_bytes < _LARGE_PART * n_cores:
+        n_now = min(n_now, n_files)
     n_parts = max(min(4 * n_cores, n_bytes // _SMALL_PART), n_bytes // _LARGE_PART)
-    if n_parts <= 1:
+    if n_now >= n_cores or n_parts <= n_now:
         return frame
-    order = "_sparkxlmr_order"
+    (order,) = free_names(frame.columns, "order")
     numbered = frame.withColumn(order, F.monotonically_increasing_id())
     return numbered.repartitionByRange(n_parts, order).sortWithinPartitions(order).drop(order)
 

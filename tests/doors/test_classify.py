@@ -231,3 +231,93 @@ def test_a_small_file_keeps_every_core_busy_and_its_order(spark, here):
 def test_a_json_document_over_many_lines(spark, here):
     Path("whole.json").write_text(json.dumps([{"b": 1, "text": "x"}, {"b": 2, "text": "y"}], indent=1))
     assert sorted(row["text"] for row in read_table(spark, str(here / "whole.json")).collect()) == ["x", "y"]
+
+
+def physical_plan(frame) -> str:
+    return frame._jdf.queryExecution().executedPlan().toString()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "json"])
+def test_a_table_with_a_partition_for_each_core_is_not_shuffled(spark, here, kind):
+    path = str(here / f"large.{kind}")
+    spark.range(0, 20_000, 1, 4).selectExpr("concat('a text of number ', id) AS text").write.save(
+        path, format=kind, header="true"
+    )
+    frame = read_table(spark, path)
+    assert frame.rdd.getNumPartitions() == spark.sparkContext.defaultParallelism
+    assert "Exchange" not in physical_plan(frame)
+
+
+def test_a_file_of_one_row_group_is_spread_only_where_it_is_small(spark, here, monkeypatch):
+    rows = pd.DataFrame({"text": [f"{i} " + os.urandom(100).hex() for i in range(5000)], "order": 1})
+    rows.to_parquet("one.parquet")
+    frame = read_table(spark, str(here / "one.parquet"))
+    assert frame.rdd.getNumPartitions() >= 2 * spark.sparkContext.defaultParallelism
+    assert frame.columns == ["text", "order"]
+    assert [row["text"] for row in frame.collect()] == rows["text"].tolist()
+    # Cut into many partitions, all but one empty: below that size only.
+    monkeypatch.setattr("sparkxlmr.jobs.tables._LARGE_PART", 1 << 10)
+    before = spark.conf.get("spark.sql.files.maxPartitionBytes")
+    spark.conf.set("spark.sql.files.maxPartitionBytes", str(64 << 10))
+    try:
+        assert "Exchange" not in physical_plan(read_table(spark, str(here / "one.parquet")))
+    finally:
+        spark.conf.set("spark.sql.files.maxPartitionBytes", before)
+
+
+def test_columns_of_the_user_are_never_taken_for_the_job_s_own(here):
+    rows = pd.DataFrame(
+        {"text": ["eins"], "Document": [1], "answers": ["x"], "best": [2.5], "text_2": ["y"], "order": [3]}
+    )
+    rows.to_parquet("in.parquet")
+    assert classify("in.parquet", "--output", "out") == 0
+    written = pd.read_parquet(here / "out")
+    assert list(written.columns) == [*rows.columns, "label", "score"]
+    assert written[list(rows.columns)].equals(rows)
+
+
+def test_the_best_of_several_answers_is_taken(spark):
+    array = "array<struct<result:string,metadata:map<string,string>>>"
+    frame = spark.createDataFrame(
+        [
+            ([("a", {"a": "0.6", "c": "0.9"}), ("b", {"c": "0.9"}), ("c", {"c": "0.9"})],),
+            ([("a", {"a": "0.7"}), ("b", {"b": "0.7"})],),
+            ([("a", {})],),
+            ([],),
+            (None,),
+        ],
+        f"answers {array}",
+    )
+    best = frame.select(job.best_answer(frame["answers"]).alias("best")).select("best.label", "best.score")
+    expected = [("c", 0.9), ("a", 0.7), ("a", None), (None, None), (None, None)]
+    assert [tuple(row) for row in best.collect()] == expected
+
+
+def test_a_sigmoid_model_gives_its_best_label_or_none(spark, here, fixtures):
+    import dataclasses
+
+    from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.presets.writer import write_preset
+
+    source = Preset.open(fixtures / "hugging_face" / "xlmr_sequence_classification")
+    task = dataclasses.replace(source.task, activation="sigmoid")
+    weights = source.weights()
+    kernel = weights["classifier.logits.kernel"]
+    for name, bias in (("some", [1.0, 3.0, -9.0, 2.0]), ("none", [-9.0] * 4)):
+        state = {
+            **weights,
+            "classifier.logits.kernel": kernel * 0.01,
+            "classifier.logits.bias": kernel[0] * 0 + bias,
+        }
+        write_preset(
+            here / name, source.config, task, source.labels, state, source.vocabulary_path,
+            source.sequence_length,
+        )  # fmt: skip
+    assert classify("in.csv", "--output", "some.jsonl", "--model", str(here / "some")) == 0
+    rows = [json.loads(line) for part in parts(here / "some.jsonl", "json") for line in part.open()]
+    assert {row["label"] for row in rows if row["score"]} == {source.labels[1]}
+    assert all(0.9 < row["score"] <= 1 for row in rows if row["label"])
+    assert len([row for row in rows if row["label"]]) == 2
+    assert classify("in.csv", "--output", "none.jsonl", "--model", str(here / "none")) == 0
+    rows = [json.loads(line) for part in parts(here / "none.jsonl", "json") for line in part.open()]
+    assert [(row["label"], row["score"]) for row in rows] == [(None, None)] * 4
