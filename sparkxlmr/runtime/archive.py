@@ -10,19 +10,20 @@ import hashlib
 import os
 import shutil
 import struct
-import uuid
 import zipfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
 
-from sparkxlmr.errors import DamagedModelError, SparkxlmrError
+from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, SparkxlmrError
+from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.runtime.bundle import MANIFEST, Bundle, BundleFile, Manifest
 
 # The first moment a zip can hold: the archive must not tell when it was made.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 20
+# zipfile, fed with damaged bytes, raises any of these; none of them means anything else here.
+_NO_ZIP = (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, zlib.error)
 
 
 def archive_name(bundle_hash: str) -> str:
@@ -35,7 +36,8 @@ def archive_name(bundle_hash: str) -> str:
 
 
 def pack(bundle: Bundle, folder: str | Path) -> Path:
-    """Writes `folder/sparkxlmr-<hash>.zip` and returns its path; one that is there already is kept.
+    """Writes `folder/sparkxlmr-<hash>.zip` and returns its path; one that is there already is kept, if
+    it opens and its files have their sizes.
 
     Raises DamagedModelError where a file of the bundle is missing or of another size. The bytes are copied as
     they are: `unpack` compares their hashes.
@@ -44,10 +46,10 @@ def pack(bundle: Bundle, folder: str | Path) -> Path:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / archive_name(bundle.hash)
-    if target.exists():
+    if _is_archive_of(bundle.manifest, target):
         return target
     # Not mkstemp: its file could be read by its owner only, and executors may run as another user.
-    temporary = folder / f".packing-{uuid.uuid4().hex}"
+    temporary = partial_path(folder, "packing")
     try:
         with temporary.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_entry(MANIFEST), _portable(bundle.manifest).to_bytes())
@@ -57,6 +59,7 @@ def pack(bundle: Bundle, folder: str | Path) -> Path:
                 entry.file_size = file.size
                 with bundle.file(name).open("rb") as source, archive.open(entry, "w") as sink:
                     shutil.copyfileobj(source, sink, _CHUNK)
+        to_disk(temporary)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -69,25 +72,46 @@ def unpack(archive: str | Path, into: str | Path, expected_hash: str | None = No
     Every byte is held to the manifest while it is copied, so the result needs no `verify`. Only files that
     the manifest names are written, and only below `into`. A whole bundle that another process put there
     meanwhile is taken. Raises DamagedModelError where the archive is not whole, is not what its manifest
-    says, or is another bundle than `expected_hash`.
+    says, or is another bundle than `expected_hash`; NotAPresetError where there is no such file;
+    EnvironmentNotReadyError where this user cannot read it, or the folder cannot be written.
     """
     archive, into = Path(archive), Path(into).absolute()
-    partial = into.parent / f".unpacking-{uuid.uuid4().hex}"
-    partial.mkdir(parents=True)
+    if not archive.is_file():
+        raise NotAPresetError(
+            f"There is no archive {archive}", "the archive of a bundle", "send or pack the model again"
+        )
+    partial = partial_path(into.parent, "unpacking")
     try:
+        partial.mkdir(parents=True)
         with zipfile.ZipFile(archive) as opened:
             manifest = _read_manifest(opened, archive, expected_hash)
             for name, file in manifest.files.items():
                 _copy_out(opened, archive, name, file, partial / name)
         (partial / MANIFEST).write_bytes(manifest.to_bytes())
+        to_disk(partial)
         return _put(partial, into, manifest)
     except SparkxlmrError:
         raise
-    # zipfile, fed with damaged bytes, raises any of these; none of them means anything else here.
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, zlib.error) as error:
+    except _NO_ZIP as error:
         raise _damaged(archive, f"cannot be read ({error})") from error
+    except OSError as error:
+        raise EnvironmentNotReadyError(
+            f"{archive} cannot be unpacked into {into}: {error}",
+            "an archive that this user may read, and a folder with room",
+            "make room, or set SPARKXLMR_HOST_FOLDER (driver: SPARKXLMR_HOME) to another folder",
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_archive_of(manifest: Manifest, archive: Path) -> bool:
+    """Whether a whole archive of that bundle lies there; the files' bytes are not read."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            _read_manifest(opened, archive, manifest.hash)
+            return all(opened.getinfo(name).file_size == file.size for name, file in manifest.files.items())
+    except (SparkxlmrError, OSError, *_NO_ZIP):
+        return False
 
 
 def _portable(manifest: Manifest) -> Manifest:
@@ -131,15 +155,8 @@ def _copy_out(opened: zipfile.ZipFile, archive: Path, name: str, file: BundleFil
                 break
             digest.update(chunk)
             sink.write(chunk)
-        _to_disk(sink)
     if copied != file.size or digest.hexdigest() != file.sha256:
         raise _damaged(archive, f"holds another {name!r} than its manifest says")
-
-
-def _to_disk(stream: IO[bytes]) -> None:
-    # Before the rename: after a power cut the folder is either whole or not there.
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _put(partial: Path, into: Path, manifest: Manifest) -> Bundle:

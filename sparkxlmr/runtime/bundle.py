@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.presets.files import sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -196,6 +197,20 @@ class Bundle:
             raise DamagedModelError(f"{manifest} is too large", "a manifest", "compile the model again")
         return cls(folder, Manifest.from_bytes(manifest.read_bytes()))
 
+    @classmethod
+    def open_whole(cls, folder: str | Path) -> Bundle | None:
+        """The bundle in a folder of a cache; None where none is there that is whole and of this format.
+
+        Every file is there with its size; the bytes are not read. Caches lose files one by one, and what
+        they lost is made again.
+        """
+        try:
+            bundle = cls.open(folder)
+            bundle.check_sizes()
+        except (NotAPresetError, DamagedModelError, OSError):
+            return None
+        return bundle
+
     @property
     def hash(self) -> str:
         """SHA-256 in hex: the same wherever the bundle lies, different where any byte of it differs."""
@@ -250,7 +265,7 @@ class Bundle:
         """Reads every file and compares size and SHA-256; returns itself. Raises DamagedModelError."""
         self.check_sizes()
         for name, file in self.manifest.files.items():
-            found = file_sha256(self.file(name))
+            found = sha256_of(self.file(name))
             if found != file.sha256:
                 raise _damaged(self.file(name), f"has SHA-256 {found[:12]}...", f"{file.sha256[:12]}...")
         return self
@@ -262,13 +277,7 @@ def describe_files(folder: Path, names: Iterable[str]) -> dict[str, BundleFile]:
 
 
 def describe_file(file: Path, path: str) -> BundleFile:
-    return BundleFile(path, file_sha256(file), file.stat().st_size)
-
-
-def file_sha256(file: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return BundleFile(path, sha256_of(file), file.stat().st_size)
 
 
 def _canonical(content: Any) -> bytes:

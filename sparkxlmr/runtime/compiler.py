@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import uuid
 from pathlib import Path
 
 from sparkxlmr.errors import NotAPresetError
-from sparkxlmr.presets.home import home
+from sparkxlmr.presets.files import partial_path, to_disk
+from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import BUNDLES, MANIFEST, Bundle, Manifest, describe_file, describe_files
 from sparkxlmr.runtime.engine_choice import require_installed
@@ -25,25 +25,26 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
     """Compiles the preset for the engine into `folder`, whole or not at all; a bundle there is replaced.
 
     In the preset's own `bundles/<engine>` the bundle refers to the preset's vocabulary, elsewhere it holds a
-    copy. Raises NotAPresetError where the preset has no classifier head, EngineError where the engine is not
-    installed, and what reading the weights raises.
+    copy. Raises NotAPresetError where the preset has no classifier head or no tokenizer, EngineError where
+    the engine is not installed, and what reading the weights raises.
     """
     if preset.task is None or preset.task.kind != TEXT_CLASSIFIER:
         raise NotAPresetError(
             f"{preset.path} has no classifier head", "the preset of a text classifier", "train one first"
         )
+    vocabulary = preset.vocabulary()
     require_installed(engine)
     folder = Path(folder).absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.parent / f".compiling-{uuid.uuid4().hex}"
+    partial = partial_path(folder.parent, "compiling")
     partial.mkdir()
     try:
         files = describe_files(partial, engine_named(engine).compile(preset, partial))
         if folder == _own_folder(preset, engine):
-            shared = Path(os.path.relpath(preset.vocabulary_path, folder)).as_posix()
-            files[_VOCABULARY] = describe_file(preset.vocabulary_path, shared)
+            shared = Path(os.path.relpath(vocabulary, folder)).as_posix()
+            files[_VOCABULARY] = describe_file(vocabulary, shared)
         else:
-            shutil.copyfile(preset.vocabulary_path, partial / _VOCABULARY)
+            shutil.copyfile(vocabulary, partial / _VOCABULARY)
             files[_VOCABULARY] = describe_file(partial / _VOCABULARY, _VOCABULARY)
         manifest = Manifest(
             family=preset.config.family,
@@ -59,6 +60,7 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
             files=files,
         )
         (partial / MANIFEST).write_bytes(manifest.to_bytes())
+        to_disk(partial)
         _replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -69,28 +71,45 @@ def bundle_for(preset: Preset, engine: str) -> Bundle:
     """The preset compiled for the engine: the bundle that lies beside it, else one kept in the cache.
 
     The bundle beside the preset is taken only if it was compiled from exactly these weights, labels and
-    vocabulary. Else it is compiled once, under a lock, into `SPARKXLMR_HOME/bundles`. The files' hashes are
-    not compared here: `host.verified_folder` does. Raises what `compile_bundle` raises, DamagedModelError
-    where the bundle beside the preset is not whole.
+    vocabulary, by this or an earlier release. Else it is compiled once, under a lock, into
+    `SPARKXLMR_HOME/bundles`, and again where that copy lost a file since. The files' hashes are not compared
+    here: `host.verified_folder` does. Raises what `compile_bundle` raises, DamagedModelError where the bundle
+    beside the preset is not whole, EnvironmentNotReadyError where the cache cannot be written.
     """
-    revision = engine_named(engine).revision
-    own = _own_folder(preset, engine)
-    if (own / MANIFEST).is_file():
-        bundle = Bundle.open(own)
-        if bundle.manifest.source == preset.content_hash and bundle.manifest.revision <= revision:
-            bundle.check_sizes()
-            return bundle
-        _log.info("%s was compiled from other weights than %s holds; compiling anew.", own, preset.path)
-    cache = home() / BUNDLES
-    folder = cache / f"{preset.content_hash[:32]}-{engine}-{revision}"
-    if (folder / MANIFEST).is_file():
-        return Bundle.open(folder)
-    cache.mkdir(parents=True, exist_ok=True)
+    own = _own_bundle(preset, engine)
+    if own is not None:
+        own.check_sizes()
+        return own
+    cache = folder_in_home(BUNDLES)
+    folder = cache / f"{preset.content_hash[:32]}-{engine}-{engine_named(engine).revision}"
+    if (bundle := _cached(folder, preset)) is not None:
+        return bundle
     with locked(folder.with_suffix(".lock")):
-        if (folder / MANIFEST).is_file():
-            return Bundle.open(folder)
+        if (bundle := _cached(folder, preset)) is not None:
+            return bundle
         _log.info("Compiling %s for %s; this happens once.", preset.name, engine)
         return compile_bundle(preset, engine, folder)
+
+
+def _own_bundle(preset: Preset, engine: str) -> Bundle | None:
+    """The bundle beside the preset, if it says the same as the preset and this release can read it."""
+    folder = _own_folder(preset, engine)
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        manifest = (bundle := Bundle.open(folder)).manifest
+    except NotAPresetError as error:
+        _log.info("%s is of another release (%s); compiling anew.", folder, error)
+        return None
+    if manifest.source == preset.content_hash and manifest.revision <= engine_named(engine).revision:
+        return bundle
+    _log.info("%s was not compiled by this release from what %s holds; compiling anew.", folder, preset.path)
+    return None
+
+
+def _cached(folder: Path, preset: Preset) -> Bundle | None:
+    bundle = Bundle.open_whole(folder)
+    return bundle if bundle is not None and bundle.manifest.source == preset.content_hash else None
 
 
 def _own_folder(preset: Preset, engine: str) -> Path:
@@ -99,7 +118,7 @@ def _own_folder(preset: Preset, engine: str) -> Path:
 
 def _replace(partial: Path, folder: Path) -> None:
     """Puts the new folder in place of an old one; a reader sees one or the other, or for a moment none."""
-    old = folder.parent / f".old-{uuid.uuid4().hex}"
+    old = partial_path(folder.parent, "old")
     if folder.exists():
         os.replace(folder, old)
     os.replace(partial, folder)

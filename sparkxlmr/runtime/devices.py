@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 import shutil
 import subprocess
@@ -11,6 +13,8 @@ from pathlib import Path
 from sparkxlmr.errors import EngineError
 
 _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
+_PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
+_log = logging.getLogger(__name__)
 
 
 def gpu_visible() -> bool:
@@ -19,11 +23,20 @@ def gpu_visible() -> bool:
         return False
     if any(Path("/dev").glob("nvidia[0-9]*")):
         return True
-    # Windows, and Linux below it, show GPUs through the driver's tool only.
+    return _listed_by_tool()
+
+
+@functools.cache
+def _listed_by_tool() -> bool:
+    """What the driver's tool says: Windows, and Linux below it, show GPUs in no other way. Asked once."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return False
-    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False)
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        _log.warning("%s does not answer (%s): no GPU is used.", tool, error)
+        return False
     return listed.returncode == 0 and "GPU " in listed.stdout
 
 

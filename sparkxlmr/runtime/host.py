@@ -6,17 +6,15 @@ leaves a mark, and the others open the same files, whose memory-mapped pages the
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import re
 import shutil
-import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, SettingError
+from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.home import private_folder, temporary_folder
 from sparkxlmr.runtime.archive import unpack
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.locks import locked
@@ -29,24 +27,11 @@ def host_folder() -> Path:
     """The user's folder on this host: `SPARKXLMR_HOST_FOLDER`, else `sparkxlmr-<user>` in the temporary
     folder.
 
-    Made with mode 0700. Raises EnvironmentNotReadyError where it belongs to another user or others may write
-    to it: what lies there is trusted to be verified.
+    Made with mode 0700. Raises EnvironmentNotReadyError where it belongs to another user, others may write
+    to it (what lies there is trusted to be verified), or it cannot be made.
     """
     named = os.environ.get(HOST_FOLDER)
-    user = str(os.getuid()) if hasattr(os, "getuid") else re.sub(r"\W", "_", getpass.getuser())
-    folder = Path(named).absolute() if named else Path(tempfile.gettempdir()).absolute() / f"sparkxlmr-{user}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    foreign = hasattr(os, "getuid") and found.st_uid != os.getuid()
-    # Windows keeps a user's temporary folder from other users by itself, and tells nothing by these bits.
-    open_to_others = os.name == "posix" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if foreign or open_to_others or not stat.S_ISDIR(found.st_mode):
-        raise EnvironmentNotReadyError(
-            f"{folder} belongs to another user, is open to others, or is no folder",
-            "a folder that only this user can write to",
-            f"remove it, or set {HOST_FOLDER} to a folder of your own",
-        )
-    return folder
+    return private_folder(Path(named).absolute() if named else temporary_folder(), HOST_FOLDER)
 
 
 def verified_folder(bundle: Bundle) -> Bundle:
@@ -72,7 +57,8 @@ def unpacked_once(bundle_hash: str, archive: Path | Callable[[Path], None]) -> B
 
     `archive`: the archive's path, or a function that writes the archive to the path it is given (where its
     bytes come in pieces); it is called at most once per host, under a lock. A copy that lost a file since is
-    made again. Raises DamagedModelError where the archive is not whole or another bundle, SettingError where
+    made again. Raises DamagedModelError where the archive is not whole or another bundle, NotAPresetError
+    where it is missing, EnvironmentNotReadyError where there is no room for the copy, SettingError where
     `bundle_hash` is no hash.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", bundle_hash):
@@ -86,7 +72,8 @@ def unpacked_once(bundle_hash: str, archive: Path | Callable[[Path], None]) -> B
         if (bundle := _opened(folder, bundle_hash)) is not None:
             return bundle
         if folder.exists():
-            shutil.rmtree(folder)
+            # What cannot be removed shows when the new copy takes its place.
+            shutil.rmtree(folder, ignore_errors=True)
         if isinstance(archive, Path):
             return unpack(archive, folder, bundle_hash)
         received = folder.with_suffix(".zip")
@@ -100,12 +87,8 @@ def unpacked_once(bundle_hash: str, archive: Path | Callable[[Path], None]) -> B
 
 def _opened(folder: Path, bundle_hash: str) -> Bundle | None:
     """The bundle in `folder` where it is whole: temporary folders lose old files one by one."""
-    try:
-        bundle = Bundle.open(folder)
-        bundle.check_sizes()
-    except (NotAPresetError, DamagedModelError):
-        return None
-    return bundle if bundle.hash == bundle_hash else None
+    bundle = Bundle.open_whole(folder)
+    return bundle if bundle is not None and bundle.hash == bundle_hash else None
 
 
 def _fingerprint(bundle: Bundle) -> str:

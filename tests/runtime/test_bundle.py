@@ -126,6 +126,18 @@ def test_damage_names_the_file(plain_bundle):
         plain_bundle.file("other")
 
 
+@pytest.mark.parametrize("kept", [0, 100, -30])
+def test_a_torn_archive_is_packed_again(plain_bundle, tmp_path, kept):
+    archive = pack(plain_bundle, tmp_path)
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:kept])
+    assert pack(plain_bundle, tmp_path) == archive
+    assert archive.read_bytes() == whole
+    inode = archive.stat().st_ino
+    pack(plain_bundle, tmp_path)
+    assert archive.stat().st_ino == inode
+
+
 def test_an_archive_that_changed_under_its_name_is_refused(plain_bundle, tmp_path):
     plain_bundle.file("graph.bin").write_bytes(b"GRAPH")
     archive = pack(plain_bundle, tmp_path)

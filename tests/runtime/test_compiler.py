@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -65,6 +68,74 @@ def test_a_preset_without_bundle_is_compiled_once_into_the_cache(preset, compila
     # The cache needs the preset no more.
     shutil.rmtree(preset.path)
     assert first.verify().tokenizer_file.is_file()
+
+
+@pytest.mark.parametrize("harm", ["a file is gone", "the manifest is torn", "a folder in its place"])
+def test_a_cached_bundle_that_was_harmed_is_made_again(preset, compilations, harm):
+    first = bundle_for(preset, "openvino")
+    manifest = first.folder / "manifest.json"
+    if harm == "a file is gone":
+        first.file("model.bin").unlink()
+    else:
+        manifest.write_bytes(manifest.read_bytes()[:100])
+    if harm == "a folder in its place":
+        manifest.unlink()
+        manifest.mkdir()
+    again = bundle_for(preset, "openvino").verify()
+    assert (again.folder, again.hash, len(compilations)) == (first.folder, first.hash, 2)
+    assert bundle_for(preset, "openvino").hash == first.hash
+    assert len(compilations) == 2
+
+
+def test_what_killed_processes_left_is_removed_after_a_day(preset, tmp_path):
+    cache = tmp_path / "home" / "bundles"
+    old, new, other = cache / f".compiling-{'a' * 32}", cache / f".compiling-{'b' * 32}", cache / ".mine-1"
+    for folder in (old, new, other):
+        folder.mkdir(parents=True)
+        (folder / "model.bin").write_bytes(b"half")
+    for folder in (old, other):
+        os.utime(folder, (time.time() - 90_000,) * 2)
+    bundle_for(preset, "openvino")
+    assert not old.exists()
+    assert new.exists()
+    assert other.exists()
+
+
+def test_a_preset_without_tokenizer_is_refused_before_it_is_compiled(preset, tmp_path, monkeypatch):
+    for name in ("tokenizer.json", "preprocessor.json", "assets/tokenizer/vocabulary.spm"):
+        (preset.path / name).unlink()
+    monkeypatch.setattr(Preset, "weights", lambda self, dtype="float32": pytest.fail("was compiled"))
+    with pytest.raises(NotAPresetError, match="no tokenizer"):
+        compile_bundle(Preset.open(preset.path), "openvino", tmp_path / "b")
+
+
+def test_a_copied_preset_brings_its_bundle(preset, compilations, tmp_path, monkeypatch):
+    """As git, a wheel or another machine copies it: other paths, other times of change, no right to write."""
+    own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino")
+    compilations.clear()
+    folder = shutil.copytree(preset.path, tmp_path / "other" / "name", copy_function=shutil.copyfile)
+    for path in folder.rglob("*"):
+        os.utime(path, (1, 1))
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "unused"))
+    copied = Preset.open(folder)
+    assert copied.content_hash == preset.content_hash
+    found = bundle_for(copied, "openvino").verify()
+    assert (found.folder, found.hash) == (folder / "bundles" / "openvino", own.hash)
+    assert compilations == []
+    assert not (tmp_path / "unused").exists()
+
+
+@pytest.mark.parametrize("later", [{"format": 2}, {"revision": 99}])
+def test_a_bundle_of_a_later_release_is_left_alone_and_compiled_anew(preset, compilations, later):
+    own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino")
+    compilations.clear()
+    manifest = own.folder / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | later))
+    before = manifest.read_bytes()
+    found = bundle_for(preset, "openvino")
+    assert len(compilations) == 1
+    assert found.folder != own.folder
+    assert manifest.read_bytes() == before
 
 
 def test_the_bundle_beside_the_preset_is_taken_and_shares_its_vocabulary(preset, compilations, golden):

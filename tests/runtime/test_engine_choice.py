@@ -81,6 +81,32 @@ def test_a_hidden_gpu_is_not_visible(monkeypatch):
         assert devices.gpu_visible() is False
 
 
+@pytest.mark.parametrize(
+    ("said", "visible"),
+    [
+        (subprocess.CompletedProcess([], 0, "GPU 0: one\n"), True),
+        (subprocess.CompletedProcess([], 9, ""), False),
+        (subprocess.TimeoutExpired("nvidia-smi", 10), False),
+        (PermissionError("nvidia-smi"), False),
+    ],
+)
+def test_the_drivers_tool_is_asked_once_and_not_waited_for(monkeypatch, said, visible):
+    asked = []
+
+    def run(command, **options):
+        asked.append(options["timeout"])
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(devices.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(devices.subprocess, "run", run)
+    devices._listed_by_tool.cache_clear()
+    assert [devices._listed_by_tool() for _ in range(3)] == [visible] * 3
+    assert asked == [10]
+    devices._listed_by_tool.cache_clear()
+
+
 def test_the_device_is_named_before_the_framework_comes(monkeypatch):
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):

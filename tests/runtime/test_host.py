@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, SettingError
+from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, SettingError
 from sparkxlmr.runtime import host
 from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.bundle import Bundle
@@ -66,6 +66,24 @@ def test_a_copy_that_lost_a_file_is_made_again(plain_bundle, host_home, tmp_path
     first = host.unpacked_once(plain_bundle.hash, archive)
     first.file("graph.bin").unlink()
     assert host.unpacked_once(plain_bundle.hash, archive).verify().hash == plain_bundle.hash
+
+
+def test_an_archive_that_did_not_come(plain_bundle, host_home, tmp_path):
+    with pytest.raises(NotAPresetError, match="There is no archive"):
+        host.unpacked_once(plain_bundle.hash, tmp_path / "missing.zip")
+    with pytest.raises(NotAPresetError, match="There is no archive"):
+        host.unpacked_once(plain_bundle.hash, lambda target: None)
+
+
+def test_no_room_for_the_copy(plain_bundle, host_home, tmp_path, monkeypatch):
+    archive = pack(plain_bundle, tmp_path)
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sparkxlmr.runtime.archive._copy_out", full)
+    with pytest.raises(EnvironmentNotReadyError, match=r"No space left.*SPARKXLMR_HOST_FOLDER"):
+        host.unpacked_once(plain_bundle.hash, archive)
 
 
 def test_another_bundle_is_refused(plain_bundle, host_home, tmp_path):
