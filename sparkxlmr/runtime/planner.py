@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.text.packing import width_for
 
 Rows = NDArray[np.int64]
 
@@ -27,22 +28,6 @@ class Batch:
     rows: Rows
     width: int
 
-    @property
-    def n_tokens(self) -> int:
-        """Tokens that the call computes, padding included."""
-        return len(self.rows) * self.width
-
-
-def padded_width(length: int, widths: Sequence[int] | None) -> int:
-    """The width a text of `length` tokens is padded to: the smallest of `widths` that holds it, else its own.
-
-    >>> padded_width(33, (32, 64, 128)), padded_width(33, None), padded_width(200, (32, 64, 128))
-    (64, 33, 200)
-    """
-    if widths is None:
-        return length
-    return min((width for width in widths if width >= length), default=length)
-
 
 def plan(
     lengths: Sequence[int] | NDArray[np.integer],
@@ -50,13 +35,16 @@ def plan(
     max_rows: int | None = None,
     widths: Sequence[int] | None = None,
     call_cost: int = 32,
+    max_width: int | None = None,
 ) -> list[Batch]:
     """Batches that hold every row exactly once, longest texts first, with the fewest tokens computed.
 
     - `lengths`: tokens of each text, at least 1 each.
     - `max_tokens`: no batch computes more than this, padding included, unless one row alone is longer.
     - `max_rows`: no batch holds more rows (Spark NLP's `batchSize`); None: no bound.
-    - `widths`: the few widths of an engine that compiles for each shape; None pads to the batch's longest.
+    - `widths`: the few widths of an engine that compiles for each shape, as `text.packing.width_for` takes
+      them; None pads to the batch's longest.
+    - `max_width`: no batch is padded beyond it: the model's position table ends there. No text is longer.
     - `call_cost`: what one more call costs, in tokens; larger values give fewer batches with more padding.
 
     Raises SettingError where a bound is less than 1.
@@ -75,7 +63,7 @@ def plan(
     # From here on longest first, as `order`.
     distinct = distinct[::-1]
     ends = np.concatenate([[0], np.cumsum(counts[::-1])])
-    padded = np.array([padded_width(int(length), widths) for length in distinct])
+    padded = np.array([_padded(int(length), widths, max_width) for length in distinct])
     rows_a_call = np.maximum(1, max_tokens // padded)
     if max_rows is not None:
         rows_a_call = np.minimum(rows_a_call, max_rows)
@@ -84,8 +72,12 @@ def plan(
         segment = order[ends[first] : ends[last]]
         n_calls = -(-len(segment) // int(rows_a_call[first]))
         for rows in np.array_split(segment, n_calls):
-            batches.append(Batch(rows, padded_width(int(sizes[rows[0]]), widths)))
+            batches.append(Batch(rows, _padded(int(sizes[rows[0]]), widths, max_width)))
     return batches
+
+
+def _padded(length: int, widths: Sequence[int] | None, max_width: int | None) -> int:
+    return length if widths is None else width_for(length, max_width, widths)
 
 
 def _cuts(

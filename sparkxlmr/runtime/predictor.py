@@ -84,7 +84,8 @@ class Predictor:
 
     def _run(self, ids: list[list[int]], batch_size: int | None) -> NDArray[np.float32]:
         widths = self._runner.widths
-        batches = plan([len(row) for row in ids], self._max_tokens, batch_size, widths)
+        lengths = [len(row) for row in ids]
+        batches = plan(lengths, self._max_tokens, batch_size, widths, max_width=self.bundle.max_length)
         logits = np.zeros((len(ids), len(self.bundle.labels)), np.float32)
         for batch in batches:
             token_ids, padding_mask = pack(

@@ -48,14 +48,15 @@ def pack(
     return token_ids, filled.astype(np.int32)
 
 
-def width_for(length: int, max_length: int) -> int:
-    """The next of a few widths that holds ``length`` ids, never above ``max_length``.
+def width_for(length: int, max_length: int | None = None, widths: Sequence[int] = WIDTHS) -> int:
+    """The smallest of a few ``widths`` that holds ``length`` ids, never above ``max_length``.
 
-    Engines that compile once per shape then meet few shapes: 16, 32, 64, ..., 512, then multiples of 512.
+    Engines that compile once per shape then meet few shapes: 16, 32, 64, ..., 512, then multiples of the
+    last. ``widths`` ascend.
 
-    >>> width_for(17, 512), width_for(100, 120), width_for(600, 8192)
-    (32, 120, 1024)
+    >>> width_for(17, 512), width_for(100, 120), width_for(600, 8192), width_for(9, widths=(8, 12))
+    (32, 120, 1024, 12)
     """
-    last = WIDTHS[-1]
-    wanted = next((w for w in WIDTHS if w >= length), -(-length // last) * last)
-    return min(wanted, max_length)
+    last = widths[-1]
+    wanted = next((width for width in widths if width >= length), -(-length // last) * last)
+    return wanted if max_length is None else min(wanted, max_length)

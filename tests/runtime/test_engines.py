@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +74,18 @@ def test_the_settings_openvino_is_given(golden_bundles, monkeypatch):
     }
     assert settings[1]["INFERENCE_PRECISION_HINT"] == "f32"
     assert "INFERENCE_NUM_THREADS" not in settings[1]
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux alone tells what a process maps")
+def test_openvino_maps_the_weights_and_keeps_them_mapped(golden_predictor, golden):
+    """Workers of a host share the pages of one file: they are mapped, after the model has run too."""
+    predictor = golden_predictor("openvino")
+    predictor.logits(golden[0][:3], 16)
+    weights = predictor.bundle.file(openvino_engine.WEIGHTS)
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    spans = [line.split()[0].split("-") for line in lines if line.endswith(f" {weights.resolve()}")]
+    mapped = sum(int(stop, 16) - int(start, 16) for start, stop in spans)
+    assert mapped >= weights.stat().st_size > 1_000_000
 
 
 def test_openvino_takes_arrays_of_any_layout(golden_predictor):

@@ -8,20 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.runtime.planner import padded_width, plan
+from sparkxlmr.runtime.planner import plan
+from sparkxlmr.text.packing import WIDTHS, width_for
 
 LENGTHS = st.lists(st.integers(1, 512), max_size=300)
-WIDTHS = st.sampled_from([None, (16, 32, 64, 128, 256, 512)])
+ENGINES = st.sampled_from([None, WIDTHS, (100,)])
 
 
-@given(LENGTHS, st.integers(1, 5000), st.none() | st.integers(1, 40), WIDTHS, st.integers(0, 500))
+@given(LENGTHS, st.integers(1, 5000), st.none() | st.integers(1, 40), ENGINES, st.integers(0, 500))
 def test_every_row_once_and_no_batch_over_a_bound(lengths, max_tokens, max_rows, widths, call_cost):
     batches = plan(lengths, max_tokens, max_rows, widths, call_cost)
     rows = [int(row) for batch in batches for row in batch.rows]
     assert sorted(rows) == list(range(len(lengths)))
     for batch in batches:
-        assert batch.width == padded_width(max(lengths[row] for row in batch.rows), widths)
-        assert len(batch.rows) == 1 or batch.n_tokens <= max_tokens
+        longest = max(lengths[row] for row in batch.rows)
+        assert batch.width == (longest if widths is None else width_for(longest, widths=widths))
+        assert len(batch.rows) == 1 or len(batch.rows) * batch.width <= max_tokens
         assert max_rows is None or len(batch.rows) <= max_rows
 
 
@@ -49,9 +51,14 @@ def test_never_dearer_than_one_call_a_text_or_batches_in_sorted_order(lengths, m
 def test_padding_is_a_small_share_for_texts_as_they_come():
     lengths = np.clip(np.random.default_rng(5).lognormal(3.4, 0.6, 1000).astype(int), 3, 128)
     batches = plan(lengths)
-    padding = 1 - lengths.sum() / sum(batch.n_tokens for batch in batches)
+    padding = 1 - lengths.sum() / sum(len(batch.rows) * batch.width for batch in batches)
     assert padding < 0.05
     assert len(batches) < 80
+
+
+def test_no_width_is_beyond_the_models_own():
+    assert [batch.width for batch in plan([513], widths=WIDTHS)] == [1024]
+    assert [batch.width for batch in plan([513, 20], widths=WIDTHS, max_width=514)] == [514, 32]
 
 
 def test_nothing_gives_no_batches():
