@@ -1,19 +1,20 @@
 """A stage that carries a model: its preset is saved beside its Params and loaded again through Spark's own
 file systems, so hdfs, viewfs, s3a, abfss or a Volume work like a local folder.
 
-Layout of a saved stage: `metadata/` (Spark's own, with an entry `model`: name, content hash, files with
-their sizes) and `model/`, Parquet files of rows (file, part, data), where `data` is at most :data:`CHUNK`
-bytes.
+Layout of a saved stage: `metadata/` (Spark's own, with an entry `model`: name, content hash, files, each with
+its size and sha256) and `model/`, Parquet files of rows (file, part, data), where `data` is at most
+:data:`CHUNK` bytes.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from pyspark.errors import AnalysisException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
@@ -21,6 +22,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.presets.files import sha256_of
 from sparkxlmr.presets.home import home
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.locks import locked
@@ -31,10 +33,13 @@ CHUNK = 8 << 20
 GROUP = 64 << 20
 FORMAT = 1
 SCHEMA = "file string, part int, data binary"
-#: What of a preset folder is the model, by layout; bundles are made from it again, cards and scripts not
-#: needed.
+#: What of a preset folder is the model, by layout; bundles are made from it again; cards, their numbers and
+#: scripts are not needed.
 PATTERNS = {
-    "keras_hub": ("*.json", "*.weights.h5", "assets/**/*"),
+    "keras_hub": (
+        *("config.json", "metadata.json", "task.json", "preprocessor.json", "tokenizer.json"),
+        *("*.weights.h5", "assets/tokenizer/*"),
+    ),
     "hugging_face": ("config.json", "*.safetensors", "*.safetensors.index.json", "sentencepiece.bpe.model"),
 }
 
@@ -49,8 +54,7 @@ class ModelWriter(MLWriter):
     def saveImpl(self, path: str) -> None:
         """Write to `path`, any URI of this session. SettingError where the stage has no model."""
         preset: Preset = self.instance.model
-        sizes = {name: file.stat().st_size for name, file in _files(preset)}
-        model = {"format": FORMAT, "name": preset.name, "hash": preset.content_hash, "files": sizes}
+        model = describe(preset)
         DefaultParamsWriter.saveMetadata(
             self.instance, path, metadata_session(self), extraMetadata={"model": model}
         )
@@ -75,6 +79,12 @@ class ModelReader(MLReader[Any]):
         return stage.withModel(read_preset(self.sparkSession, path, metadata))
 
 
+def describe(preset: Preset) -> dict[str, Any]:
+    """The entry `model` of a saved stage's metadata."""
+    files = {name: {"size": file.stat().st_size, "sha256": sha256_of(file)} for name, file in _files(preset)}
+    return {"format": FORMAT, "name": preset.name, "hash": preset.content_hash, "files": files}
+
+
 def write_files(spark: SparkSession, files: Iterator[tuple[str, Path]], path: str) -> None:
     """Write files (name, place) as rows into a new Parquet folder, a bounded group of rows at a time."""
     mode = "error"
@@ -84,27 +94,52 @@ def write_files(spark: SparkSession, files: Iterator[tuple[str, Path]], path: st
 
 
 def read_preset(spark: SparkSession, path: str, metadata: dict[str, Any]) -> Preset:
-    """The preset of a saved stage as a verified folder of this machine; read where it is not there yet."""
+    """The preset of a saved stage as a verified folder of this machine; read where it is not there whole.
+
+    Raises NotAPresetError where the metadata describe no model, DamagedModelError where its bytes are not
+    those that were saved.
+    """
     model = metadata.get("model")
-    if not isinstance(model, dict) or model.get("format") != FORMAT:
+    if not _is_described(model):
         raise NotAPresetError(
             f"The saved stage {path} holds no model that this release reads",
-            f"an entry 'model' of format {FORMAT} in its metadata",
+            f"an entry 'model' of format {FORMAT} in its metadata, with name, hash and files",
             "load it with the release that wrote it, or save it again",
         )
-    place = home() / "models" / str(model["hash"])
+    place = home() / "models" / model["hash"]
     place.parent.mkdir(parents=True, exist_ok=True)
     with locked(place.with_suffix(".lock")):
         if not _is_intact(place, model):
             _fetch(spark, path, model, place)
-    return replace(Preset.open(place), name=str(model["name"]))
+    return replace(Preset.open(place), name=model["name"])
+
+
+def _is_described(model: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a metadata entry, which anyone may have written, is one of :func:`describe`."""
+    if not isinstance(model, dict) or model.get("format") != FORMAT:
+        return False
+    files = model.get("files")
+    return (
+        isinstance(model.get("name"), str)
+        and _is_sha256(model.get("hash"))  # it becomes the name of a folder
+        and isinstance(files, dict)
+        and all(
+            isinstance(file, dict) and type(file.get("size")) is int and _is_sha256(file.get("sha256"))
+            for file in files.values()
+        )
+    )
+
+
+def _is_sha256(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _fetch(spark: SparkSession, path: str, model: dict[str, Any], place: Path) -> None:
     """Put the model of a saved stage into the folder `place`, whole or not at all."""
     fresh = Path(tempfile.mkdtemp(prefix=".loading-", dir=place.parent))
     try:
-        read_files(spark, f"{path.rstrip('/')}/model", fresh, model["files"])
+        sizes = {name: file["size"] for name, file in model["files"].items()}
+        read_files(spark, f"{path.rstrip('/')}/model", fresh, sizes)
         if not _is_intact(fresh, model):
             raise DamagedModelError(
                 f"The model in {path} is not what was saved",
@@ -178,12 +213,13 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def _is_intact(folder: Path, model: dict[str, Any]) -> bool:
-    """Whether the folder holds the preset of this hash; every byte is read again."""
-    if not all((folder / _inside(name)).is_file() for name in model["files"]):
-        return False
+    """Whether the folder holds the preset of this hash and every file as it was saved; each byte is read."""
     try:
+        for name, file in model["files"].items():
+            if sha256_of(folder / _inside(name)) != file["sha256"]:
+                return False
         return Preset.open(folder).content_hash == model["hash"]
-    except (NotAPresetError, DamagedModelError):
+    except (NotAPresetError, DamagedModelError, OSError):
         return False
 
 

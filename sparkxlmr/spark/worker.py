@@ -128,9 +128,10 @@ def device_of_task(ref: ModelRef) -> str:
 def _claim(device: str) -> bool:
     """Whether the model may be loaded in this process, which then sees that device only.
 
-    False where a framework here already holds another one: Spark reuses a worker for tasks of other addresses,
-    and a framework keeps the device it was imported with. False also where the task has no GPU and the process
-    sees one: to hide it here would hide it from the user's own functions, which run in the same workers.
+    False where a framework here already holds another one: Spark reuses a worker for tasks of other
+    addresses, and a framework keeps the device it was imported with. False also where the task has no GPU
+    and the process sees one: to hide it here would hide it from the user's own functions, which run in the
+    same workers.
     """
     if device == ANY:
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
@@ -19,7 +21,7 @@ def small_chunks(monkeypatch):
 def test_files_come_back_byte_for_byte_in_pieces(spark, tmp_path, small_chunks):
     source = tmp_path / "source"
     (source / "assets").mkdir(parents=True)
-    contents = {"a.json": b"", "model.weights.h5": bytes(range(256)) * 500, "assets/v.spm": b"x" * 10_000}
+    contents = {"a.json": b"", "model.weights.h5": bytes(range(256)) * 200, "assets/v.spm": b"x" * 10_000}
     for name, data in contents.items():
         (source / name).write_bytes(data)
     target = f"{tmp_path}/stored"
@@ -51,12 +53,55 @@ def test_a_changed_byte_is_found(spark, tmp_path, tiny_preset, monkeypatch):
     files = dict(model_io._files(preset))
     changed = tmp_path / "changed"
     changed.write_bytes(files["config.json"].read_bytes().replace(b"0", b"1", 1))
-    sizes = {name: file.stat().st_size for name, file in files.items()}
-    model = {"format": 1, "name": "tiny", "hash": preset.content_hash, "files": sizes}
+    model = model_io.describe(preset)
     model_io.write_files(spark, iter({**files, "config.json": changed}.items()), f"{tmp_path}/stage/model")
     with pytest.raises((DamagedModelError, NotAPresetError)):
         model_io.read_preset(spark, f"{tmp_path}/stage", {"model": model})
     assert [file.suffix for file in (tmp_path / "home" / "models").iterdir()] == [".lock"]
+
+
+def test_each_file_of_the_kept_copy_is_held_to_what_was_saved(spark, tmp_path, tiny_preset, monkeypatch):
+    """Those too that the content hash does not cover; cards, numbers and scripts are not saved at all."""
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    source = tmp_path / "tiny"
+    shutil.copytree(tiny_preset, source)
+    for name in ("metrics.json", "README.md", "train.py", "assets/picture.png"):
+        (source / name).write_text("{}")
+    preset = Preset.open(source)
+    model = model_io.describe(preset)
+    assert set(model["files"]) == {
+        *("config.json", "metadata.json", "task.json", "preprocessor.json", "tokenizer.json"),
+        *("model.weights.h5", "task.weights.h5", "assets/tokenizer/vocabulary.spm"),
+    }
+    model_io.write_files(spark, model_io._files(preset), f"{tmp_path}/stage/model")
+    metadata = {"model": model}
+    kept = model_io.read_preset(spark, f"{tmp_path}/stage", metadata).path
+    fetched = []
+    fetch = model_io._fetch
+    monkeypatch.setattr(model_io, "_fetch", lambda *arguments: fetched.append(1) or fetch(*arguments))
+    assert model_io.read_preset(spark, f"{tmp_path}/stage", metadata).path == kept
+    assert fetched == []
+    for n, name in enumerate(("metadata.json", "tokenizer.json", "task.json"), start=1):
+        (kept / name).write_text("{")
+        model_io.read_preset(spark, f"{tmp_path}/stage", metadata)
+        assert len(fetched) == n
+        assert (kept / name).read_bytes() == (source / name).read_bytes()
+
+
+GOOD = {"format": 1, "name": "x", "hash": "a" * 64, "files": {"w": {"size": 1, "sha256": "b" * 64}}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"hash": "../../elsewhere"}, {"hash": "A" * 64}, {"hash": "a" * 64 + "\n"}, {"hash": 7}, {"hash": None},
+     {"files": ["w"]}, {"files": {"w": 1}}, {"files": {"w": {"size": "1", "sha256": "b" * 64}}},
+     {"files": {"w": {"size": 1, "sha256": "b"}}}, {"name": None}, {"format": 2}],
+)  # fmt: skip
+def test_metadata_that_describe_no_model_touch_no_disk(tmp_path, monkeypatch, changes):
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    with pytest.raises(NotAPresetError, match="holds no model"):
+        model_io.read_preset(None, str(tmp_path), {"model": {**GOOD, **changes}})
+    assert not (tmp_path / "home" / "models").exists()
 
 
 def test_a_stage_saved_without_a_model_is_refused(spark, tmp_path):
