@@ -6,6 +6,7 @@ equal archives, so a name that holds the hash names one content only.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -15,7 +16,13 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, SparkxlmrError
+from sparkxlmr.errors import (
+    DamagedModelError,
+    EnvironmentNotReadyError,
+    NotAPresetError,
+    OutputError,
+    SparkxlmrError,
+)
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.runtime.bundle import MANIFEST, Bundle, BundleFile, Manifest
 
@@ -40,17 +47,17 @@ def pack(bundle: Bundle, folder: str | Path) -> Path:
     it opens and its files have their sizes.
 
     Raises DamagedModelError where a file of the bundle is missing or of another size. The bytes are copied as
-    they are: `unpack` compares their hashes.
+    they are: `unpack` compares their hashes. OutputError where the folder cannot be written.
     """
     bundle.check_sizes()
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     target = folder / archive_name(bundle.hash)
     if _is_archive_of(bundle.manifest, target):
         return target
     # Not mkstemp: its file could be read by its owner only, and executors may run as another user.
     temporary = partial_path(folder, "packing")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr(_entry(MANIFEST), _portable(bundle.manifest).to_bytes())
             for name, file in sorted(bundle.manifest.files.items()):
@@ -61,8 +68,15 @@ def pack(bundle: Bundle, folder: str | Path) -> Path:
                     shutil.copyfileobj(source, sink, _CHUNK)
         to_disk(temporary)
         os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(
+            f"The archive {target} cannot be written: {error}",
+            "a folder with room that this user may write to",
+            "make room, or set SPARKXLMR_HOME to another folder",
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a folder that is none; what is left goes after a day
+            temporary.unlink(missing_ok=True)
     return target
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.errors import NotAPresetError, OutputError, SparkxlmrError
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.preset import Preset
@@ -26,7 +26,8 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
 
     In the preset's own `bundles/<engine>` the bundle refers to the preset's vocabulary, elsewhere it holds a
     copy. Raises NotAPresetError where the preset has no classifier head or no tokenizer, EngineError where
-    the engine is not installed, and what reading the weights raises.
+    the engine is not installed, OutputError where the folder cannot be written, and what reading the weights
+    raises.
     """
     if preset.task is None or preset.task.kind != TEXT_CLASSIFIER:
         raise NotAPresetError(
@@ -35,10 +36,9 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
     vocabulary = preset.vocabulary()
     require_installed(engine)
     folder = Path(folder).absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_path(folder.parent, "compiling")
-    partial.mkdir()
     try:
+        partial.mkdir(parents=True)
         files = describe_files(partial, engine_named(engine).compile(preset, partial))
         if folder == _own_folder(preset, engine):
             shared = Path(os.path.relpath(vocabulary, folder)).as_posix()
@@ -62,6 +62,14 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
         (partial / MANIFEST).write_bytes(manifest.to_bytes())
         to_disk(partial)
         _replace(partial, folder)
+    except SparkxlmrError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"The bundle cannot be written to {folder}: {error}",
+            "a folder with room that this user may write to",
+            "make room, or set SPARKXLMR_HOME to another folder",
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Bundle.open(folder)

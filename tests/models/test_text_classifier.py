@@ -152,6 +152,28 @@ def test_an_encoder_preset_needs_num_classes(tiny, tmp_path):
     assert model.predict(INTEGERS, verbose=0).shape == (2, 2)
 
 
+def test_a_preset_without_tokenizer_is_fed_with_integers(tiny, tmp_path):
+    from sparkxlmr.models import TextClassifier, Tokenizer, XLMRobertaTextClassifierPreprocessor
+
+    tiny.preprocessor = None
+    tiny.save_to_preset(tmp_path)
+    again = TextClassifier.from_preset(tmp_path)
+    assert again.preprocessor is None
+    np.testing.assert_array_equal(again.predict(INTEGERS, verbose=0), tiny.predict(INTEGERS, verbose=0))
+    for part in (Tokenizer, XLMRobertaTextClassifierPreprocessor):
+        with pytest.raises(NotAPresetError, match="no tokenizer"):
+            part.from_preset(tmp_path)
+
+
+def test_an_epsilon_that_keras_hub_cannot_honour_is_warned_of(tmp_path):
+    from sparkxlmr.models import Backbone, XLMRobertaBackbone, XLMRobertaTextClassifier
+
+    backbone = XLMRobertaBackbone(10, 1, 2, 4, 8, max_sequence_length=12, layer_norm_epsilon=1e-3)
+    with pytest.warns(UserWarning, match=r"layer_norm_epsilon is 0\.001: keras-hub"):
+        XLMRobertaTextClassifier(backbone, num_classes=2).save_to_preset(tmp_path)
+    assert Backbone.from_preset(tmp_path).shape().layer_norm_epsilon == 1e-3
+
+
 def test_a_keras_file(tiny, tmp_path):
     import keras
 

@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, OutputError
 from sparkxlmr.presets.hugging_face import read_checkpoint
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.runtime import compiler
+from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.compiler import bundle_for, compile_bundle
 from sparkxlmr.runtime.predictor import Predictor
 
@@ -176,6 +177,15 @@ def test_a_failure_leaves_nothing(preset, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"embeddings\.token"):
         compile_bundle(preset, "openvino", tmp_path / "bundles" / "b")
     assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written(preset, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        compile_bundle(preset, "openvino", tmp_path / "file" / "b")
+    bundle = compile_bundle(preset, "openvino", tmp_path / "b")
+    with pytest.raises(OutputError, match="cannot be written"):
+        pack(bundle, tmp_path / "file")
 
 
 def test_a_preset_without_head_is_refused(preset, tmp_path):
