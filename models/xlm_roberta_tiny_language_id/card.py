@@ -61,6 +61,7 @@ def results(found: dict[str, Any]) -> str:
     named = [
         ("**this model**", found),
         ("Naive Bayes over this model's pieces", found["baselines"]["pieces"]),
+        ("softmax regression over this model's pieces", found["baselines"]["trained"]),
         ("Naive Bayes over 1 to 5 characters", found["baselines"]["ngrams"]),
     ]
     lines = [
@@ -85,7 +86,7 @@ def languages(f1: dict[str, float]) -> str:
 
 def card(found: dict[str, Any], config: dict[str, Any]) -> str:
     recipe, speed, sizes = Recipe(), found["speed"], found["sizes"]
-    per_language = found["rows"] // found["languages"]
+    per_language, learned = (found[n] // found["languages"] for n in ("rows", "train_rows"))
     return f"""# xlm_roberta_tiny_language_id
 
 Names the language of a text: {found["languages"]} languages and scripts, written as FLORES-200 writes them
@@ -141,8 +142,8 @@ Speed: {speed["sentences_a_second"]:,.0f} such sentences a second in one process
 
 Trained on the train part of SIB-200 (Adelani et al., 2023, "SIB-200: A Simple, Inclusive, and Big
 Evaluation Dataset for Topic Classification in 200+ Languages and Dialects"), whose sentences are
-FLORES-200's (NLLB Team, 2022, "No Language Left Behind"): 701 sentences in each language, the same ones in
-all. Both are licensed CC BY-SA 4.0, and so is this model.
+FLORES-200's (NLLB Team, 2022, "No Language Left Behind"): {learned:,} sentences in each
+language, the same ones in all. Both are licensed CC BY-SA 4.0, and so is this model.
 
 ## How it was trained
 

@@ -4,6 +4,7 @@
 
 `--data` holds `sib200/train.parquet` (for the baselines) and `sib200/validation.parquet`. The model is
 measured as users run it: the preset on disk, through its compiled bundle and `sparkxlmr.runtime.predictor`.
+Needs scipy, for the baselines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from baselines import Ngrams, Pieces
+from baselines import Ngrams, Pieces, Trained
 from rows import Rows, read
 from scores import accuracy, confusions, f1_scores, macro_f1
 from vocabulary import first_sixths
@@ -58,9 +59,10 @@ def measure(folder: Path, train: Rows, rows: Rows) -> dict[str, Any]:
         return predictor.logits(texts, preset.sequence_length).logits.argmax(1)
 
     best = model(rows.texts)
-    pieces, ngrams = Pieces(train, proto), Ngrams(train)
+    bags = {"pieces": Pieces(train, proto), "trained": Trained(train, proto), "ngrams": Ngrams(train)}
     return {
         "rows": len(rows),
+        "train_rows": len(train),
         "languages": n,
         "numbers": int(sum(array.size for array in preset.weights().values())),
         "whole": _scores(rows.labels, best, n),
@@ -71,7 +73,7 @@ def measure(folder: Path, train: Rows, rows: Rows) -> dict[str, Any]:
                 "whole": _scores(rows.labels, bag.predict(rows.texts), n),
                 "short": _scores(rows.labels, bag.predict(short), n),
             }
-            for name, bag in (("pieces", pieces), ("ngrams", ngrams))
+            for name, bag in bags.items()
         },
         "f1": dict(zip(rows.languages, f1_scores(rows.labels, best, n).tolist(), strict=True)),
         "confused": _confused(rows, best),
