@@ -7,11 +7,10 @@ annotations by SQL on the JVM's side.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -20,6 +19,7 @@ from pyspark.sql.types import ArrayType, BooleanType, FloatType, IntegerType, St
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark.annotation import CATEGORY, annotation, annotation_array
 from sparkxlmr.spark.model_ref import ModelRef
+from sparkxlmr.spark.shipping import Batches, on_executor
 
 #: Metadata keys of a category annotation beside the labels.
 SENTENCE, TRUNCATED = "sentence", "truncated"
@@ -45,29 +45,10 @@ def result_type(options: RowOptions) -> StructType:
     return StructType([StructField(name, kind, True) for name, kind in kinds.items() if kind is not None])
 
 
-def score_function(
-    ref: ModelRef, options: RowOptions
-) -> Callable[[Iterator[pd.Series]], Iterator[pd.DataFrame]]:
-    """The function that Spark ships: it holds plain values only and imports the rest on arrival.
-
-    It is unpickled without this package, so a worker that lacks it fails with one line that says so.
-    """
-    wire: tuple[Any, ...] = ref.to_wire()
-    settings: dict[str, Any] = asdict(options)
-    columns: list[str] = result_type(options).names
-
-    def score(documents: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        try:
-            from sparkxlmr.spark.worker import score_batches
-        except ImportError as error:
-            raise ImportError(
-                f"This executor's Python cannot import sparkxlmr ({error}). Expected the same package as "
-                "on the driver. To mend it: install sparkxlmr on every executor, or ship an environment "
-                "that has it (--archives env.tar.gz#env with spark.pyspark.python=./env/bin/python)."
-            ) from None
-        yield from score_batches(wire, settings, columns, documents)
-
-    return score
+def score_function(ref: ModelRef, options: RowOptions) -> Batches:
+    """The function that Spark ships: it holds plain values only."""
+    arguments = (ref.to_wire(), asdict(options), result_type(options).names)
+    return on_executor("score", "sparkxlmr.spark.worker", "score_batches", *arguments)
 
 
 def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:

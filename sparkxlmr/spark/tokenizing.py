@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -12,27 +12,16 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from sparkxlmr.spark.annotation import TOKEN, annotation, annotation_array, bind
+from sparkxlmr.spark.shipping import Batches, on_executor
 from sparkxlmr.text.words import WordRules, word_finder
 
 #: for each document of a row: where its words begin in it (code points), and the words
 WORDS_TYPE = "struct<begin:array<array<int>>,result:array<array<string>>>"
 
 
-def word_function(rules: WordRules) -> Callable[[Iterator[pd.Series]], Iterator[pd.DataFrame]]:
-    """The function that Spark ships: it holds plain values, and imports the package on arrival."""
-    settings: dict[str, Any] = asdict(rules)
-
-    def words(documents: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-        try:
-            from sparkxlmr.spark.tokenizing import word_batches
-        except ImportError as error:
-            raise ImportError(
-                f"This executor's Python cannot import sparkxlmr ({error}). Expected the same package as on "
-                "the driver. To mend it: install sparkxlmr on every executor, or ship an environment with it."
-            ) from None
-        yield from word_batches(settings, documents)
-
-    return words
+def word_function(rules: WordRules) -> Batches:
+    """The function that Spark ships: it holds plain values only."""
+    return on_executor("words", "sparkxlmr.spark.tokenizing", "word_batches", asdict(rules))
 
 
 def word_batches(settings: dict[str, Any], documents: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:

@@ -5,14 +5,20 @@ worker.
 from __future__ import annotations
 
 import math
+import pickle
+import subprocess
+import sys
 
 import pytest
+from pyspark import cloudpickle
 from pyspark.sql import functions as F
 
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark import scoring
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
 from sparkxlmr.spark.model_ref import ModelRef
+from sparkxlmr.spark.tokenizing import word_function
+from sparkxlmr.text.words import WordRules
 
 LABELS = ["World", "Sports"]
 
@@ -115,22 +121,26 @@ def test_numeric_columns_are_numbers_even_where_there_was_no_text(spark):
         assert row["v"].toArray().tolist() == vector
 
 
-def test_what_spark_ships_is_small_and_needs_no_package_to_be_unpickled(spark):
-    import pickle
-    import subprocess
-    import sys
-
-    from pyspark import cloudpickle
-
+def test_what_spark_ships_is_small_and_needs_no_package_to_be_unpickled():
+    """Of each stage that runs Python: a worker without the package fails with one line and its remedy."""
     ref = ModelRef("a" * 64, "files", f"sparkxlmr-{'a' * 64}.zip", "bfloat16")
-    command = cloudpickle.dumps(scoring.score_function(ref, RowOptions(128)))
-    assert len(command) < 4000
+    functions = {
+        "score": scoring.score_function(ref, RowOptions(128)),
+        "words": word_function(WordRules(exceptions=("New York",))),
+    }
+    commands = [cloudpickle.dumps(function) for function in functions.values()]
+    assert max(map(len, commands)) < 4000
+    assert [pickle.loads(command).__name__ for command in commands] == list(functions)
     probe = (
-        "import sys, pickle; sys.modules['sparkxlmr'] = None; import pandas;"
-        "function = pickle.loads(sys.stdin.buffer.read()); print(list(function(iter([]))))"
+        "import sys, pickle; sys.modules['sparkxlmr'] = None; import pandas\n"
+        "for command in pickle.load(sys.stdin.buffer):\n"
+        "    try: list(pickle.loads(command)(iter([])))\n"
+        "    except ImportError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", probe], input=command, capture_output=True, check=False)
-    last = done.stderr.decode().strip().splitlines()[-1]
-    assert "cannot import sparkxlmr" in last
-    assert "install sparkxlmr on every executor" in last
-    assert pickle.loads(command).__name__ == "score"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], input=pickle.dumps(commands), capture_output=True, check=True
+    )
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 2
+    assert all("cannot import sparkxlmr" in line for line in lines)
+    assert all("install sparkxlmr on every executor, or ship an environment" in line for line in lines)
