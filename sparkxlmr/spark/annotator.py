@@ -21,21 +21,25 @@ from pyspark.sql.types import StructField, StructType
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.spark.annotation import annotator_type, is_annotation_field, quoted, with_annotations
+from sparkxlmr.spark.compat import case_sensitive
 from sparkxlmr.spark.params import Settings, param
 
 
-def find_field(schema: StructType, name: str, stage: str) -> StructField:
-    """The field `name` of a schema.
+def find_field(df: DataFrame, name: str, stage: str) -> StructField:
+    """The field of the column `name`, compared as this session does (`spark.sql.caseSensitive`).
 
     Raises:
-        InputError: there is none, or more than one (compared as Spark does by default, without case).
+        InputError: there is none, or more than one.
     """
-    same = [field for field in schema.fields if field.name.lower() == name.lower()]
+    schema = df.schema
+    exact = case_sensitive(df.sparkSession)
+    same = [f for f in schema.fields if f.name == name or (not exact and f.name.lower() == name.lower())]
     if len(same) == 1:
         return same[0]
     if same:
         raise InputError(
-            f"{stage}: {len(same)} columns are called {name!r} (Spark does not look at case)",
+            f"{stage}: {len(same)} columns are called {name!r}"
+            + ("" if exact else " (Spark does not look at case)"),
             "column names that differ",
             "rename or drop all but one",
         )
@@ -62,7 +66,7 @@ class AnnotatorSettings(Settings):
         "Kept for Spark NLP's sake; columns that nothing reads are never computed.", bool, False
     )
 
-    def _input_fields(self, schema: StructType) -> dict[str, StructField]:
+    def _input_fields(self, df: DataFrame) -> dict[str, StructField]:
         """The input columns by annotator type, found without running a job.
 
         A column says its type in its metadata. Where that was lost (a UDF, a union, a format without
@@ -86,7 +90,7 @@ class AnnotatorSettings(Settings):
             )
         found: dict[str, StructField] = {}
         unstated: list[StructField] = []
-        for field in (find_field(schema, name, stage) for name in names):
+        for field in (find_field(df, name, stage) for name in names):
             kind = annotator_type(field)
             if not is_annotation_field(field):
                 raise InputError(
@@ -97,14 +101,14 @@ class AnnotatorSettings(Settings):
             if kind is None:
                 unstated.append(field)
             elif kind not in allowed or kind in found:
-                raise self._wrong_type(field, kind, wanted, schema)
+                raise self._wrong_type(field, kind, wanted, df.schema)
             else:
                 found[kind] = field
         for field, kind in zip(unstated, [kind for kind in allowed if kind not in found], strict=False):
             found[kind] = field
         missing = [kind for kind in self.input_types if kind not in found]
         if missing:
-            raise self._wrong_type(next(iter(found.values())), next(iter(found)), wanted, schema)
+            raise self._wrong_type(next(iter(found.values())), next(iter(found)), wanted, df.schema)
         return found
 
     def _wrong_type(self, field: StructField, kind: str, wanted: str, schema: StructType) -> InputError:
@@ -120,7 +124,7 @@ class AnnotatorSettings(Settings):
 
     def _input_columns(self, df: DataFrame) -> dict[str, Column]:
         """As :meth:`_input_fields`, with Columns; optional types that were not given are absent."""
-        return {kind: quoted(field.name) for kind, field in self._input_fields(df.schema).items()}
+        return {kind: quoted(field.name) for kind, field in self._input_fields(df).items()}
 
 
 class Annotator(AnnotatorSettings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
@@ -141,6 +145,6 @@ class AnnotatorEstimator(AnnotatorSettings, Estimator, DefaultParamsReadable, De
     model_class: ClassVar[type[Annotator]]
 
     def _fit(self, df: DataFrame) -> Annotator:
-        self._input_fields(df.schema)
+        self._input_fields(df)
         model: Annotator = self._copyValues(self.model_class())
         return model

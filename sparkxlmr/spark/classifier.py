@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -20,7 +21,7 @@ from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark import scoring
 from sparkxlmr.spark.annotation import DOCUMENT, bind, quoted, with_annotations
 from sparkxlmr.spark.annotator import Annotator
-from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
+from sparkxlmr.spark.compat import case_sensitive, ensure_worker_python, gpus_of_tasks, is_local
 from sparkxlmr.spark.distribution import distribute
 from sparkxlmr.spark.model_io import ModelStage
 from sparkxlmr.spark.model_ref import WAYS
@@ -124,7 +125,7 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
         return self
 
     def _transform(self, df: DataFrame) -> DataFrame:
-        document = quoted(self._input_fields(df.schema)[DOCUMENT].name)
+        document = quoted(self._input_fields(df)[DOCUMENT].name)
         self._check_new_columns(df)
         spark = df.sparkSession
         ensure_worker_python(spark)
@@ -152,16 +153,17 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
 
     def _check_new_columns(self, df: DataFrame) -> None:
         """Numeric columns must be new: replacing someone's `prediction` silently would be found out late."""
-        taken = {name.lower() for name in (*df.columns, self.required("outputCol"))}
+        fold = str if case_sensitive(df.sparkSession) else str.lower
+        taken = {fold(name) for name in (*df.columns, self.required("outputCol"))}
         for name in ("predictionCol", "probabilityCol"):
             column = self.setting(name)
-            if column is not None and column.lower() in taken:
+            if column is not None and fold(column) in taken:
                 raise InputError(
                     f"{type(self).__name__}: {name} is {column!r}, and there is a column of that name",
                     "the name of a new column",
                     f"choose another name, or drop the column {column!r} first",
                 )
-            taken.add((column or "").lower())
+            taken.add(fold(column or ""))
 
     def _bundle(self, spark: SparkSession) -> tuple[Bundle, str]:
         """The compiled, verified model and the precision it runs in: what can fail does so before a job."""
@@ -169,7 +171,7 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
         engine = resolve_engine(self.getEngine(), gpu)
         precision = resolve_precision(self.getPrecision(), engine)
         bundle = verified_folder(bundle_for(self.model, engine))
-        _log.info("%s runs %s with engine %s in %s", self.uid, self.model.name, engine, precision)
+        _tell_once(self.model.name, bundle.hash, engine, precision)
         return bundle, precision
 
     def _options(self, bundle: Bundle) -> RowOptions:
@@ -197,6 +199,12 @@ class SequenceClassifier(ModelStage, Annotator):  # type: ignore[misc]  # read()
             lower_case=not self.getCaseSensitive(),
             row_scores=self.isDefined(self.predictionCol) or self.isDefined(self.probabilityCol),
         )
+
+
+@lru_cache(maxsize=256)
+def _tell_once(name: str, bundle_hash: str, engine: str, precision: str) -> None:
+    """Log what runs a model, once for a model and choice; the hash tells models of one name apart."""
+    _log.info("%s (%s) runs with engine %s in %s", name, bundle_hash[:12], engine, precision)
 
 
 def _nominal(labels: tuple[str, ...]) -> dict[str, Any]:

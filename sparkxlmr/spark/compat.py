@@ -42,6 +42,11 @@ def conf(spark: SparkSession, name: str, default: str) -> str:
     return default if value is None else str(value)
 
 
+def case_sensitive(spark: SparkSession) -> bool:
+    """Whether `text` and `Text` are two columns in this session (`spark.sql.caseSensitive`)."""
+    return conf(spark, "spark.sql.caseSensitive", "false").lower() == "true"
+
+
 def metadata_session(io: Any) -> Any:
     """What `DefaultParamsWriter` and `DefaultParamsReader` want from an MLWriter or MLReader in this version.
 

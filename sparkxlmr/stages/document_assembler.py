@@ -41,7 +41,7 @@ class DocumentAssembler(Settings, Transformer, DefaultParamsReadable, DefaultPar
 
     def _transform(self, df: DataFrame) -> DataFrame:
         stage = type(self).__name__
-        field = find_field(df.schema, self.required("inputCol"), stage)
+        field = find_field(df, self.required("inputCol"), stage)
         text = quoted(field.name)
         if _is_string(field.dataType):
             documents = F.array(self._document(self._cleaned(text), F.lit("0"), df))
@@ -76,11 +76,11 @@ class DocumentAssembler(Settings, Transformer, DefaultParamsReadable, DefaultPar
         stage = type(self).__name__
         own = [F.lit("sentence"), sentence]
         if self.setting("idCol"):
-            id_field = find_field(df.schema, self.setting("idCol"), stage)
+            id_field = find_field(df, self.setting("idCol"), stage)
             own += [F.lit("id"), quoted(id_field.name).cast("string")]
         if not self.setting("metadataCol"):
             return F.create_map(*own)
-        field = find_field(df.schema, self.setting("metadataCol"), stage)
+        field = find_field(df, self.setting("metadataCol"), stage)
         if not (isinstance(field.dataType, MapType) and _is_string(field.dataType.keyType)):
             raise InputError(
                 f"{stage}: metadataCol {field.name!r} has type {field.dataType.simpleString()}",

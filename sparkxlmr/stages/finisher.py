@@ -51,6 +51,13 @@ class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritab
             for field, output in zip(fields, outputs, strict=True):
                 made[f"{output}_metadata"] = _metadata_pairs(quoted(field.name))
         taken = {name.lower() for name in made}
+        if len(taken) < len(fields) * (2 if as_array and with_metadata else 1):
+            raise SettingError(
+                f"Finisher: outputCols is {outputs!r}, and with includeMetadata each gets a column"
+                " <output>_metadata beside it",
+                "names that differ from those too",
+                "choose other names with setOutputCols([...]), or call setIncludeMetadata(False)",
+            )
         annotations = [
             quoted(field.name)
             for field in df.schema
@@ -61,7 +68,7 @@ class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritab
 
     def _input_fields(self, df: DataFrame) -> list[StructField]:
         stage = type(self).__name__
-        fields = [find_field(df.schema, name, stage) for name in self.required("inputCols")]
+        fields = [find_field(df, name, stage) for name in self.required("inputCols")]
         for field in fields:
             if not is_annotation_field(field):
                 there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"

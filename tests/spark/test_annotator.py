@@ -94,6 +94,19 @@ def test_duplicate_columns(spark):
     assert counter("d", "t").transform(unrelated).columns == ["d", "t", "a", "a", "n"]
 
 
+def test_where_case_tells_columns_apart_the_exact_name_counts(spark):
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    try:
+        df = frame(spark, d="document", t="token").withColumn("T", F.lit(1))
+        assert counter("d", "t").transform(df).first()["n"][0]["result"] == "document=d,token=t"
+        with pytest.raises(InputError, match="column 'T' has type int"):
+            counter("d", "T").transform(df)
+        with pytest.raises(InputError, match="no column 'D'"):
+            counter("D", "t").transform(df)
+    finally:
+        spark.conf.unset("spark.sql.caseSensitive")
+
+
 def test_settings_missing(spark):
     df = frame(spark, d="document", t="token")
     with pytest.raises(SettingError, match="inputCols is not set"):

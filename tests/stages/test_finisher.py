@@ -117,5 +117,10 @@ def test_wrong_use(odd):
         Finisher(inputCols=["one", "two"], outputCols=["a"]).transform(odd)
     with pytest.raises(SettingError, match="all different"):
         Finisher(inputCols=["one", "two"], outputCols=["a", "A"]).transform(odd)
+    for names in (["m", "m_metadata"], ["m_metadata", "M"]):
+        clash = Finisher(inputCols=["one", "two"], outputCols=names, includeMetadata=True)
+        with pytest.raises(SettingError, match="_metadata beside it"):
+            clash.transform(odd)
+        assert clash.setOutputAsArray(False).transform(odd).columns == ["n", *names]
     with pytest.raises(SettingError, match="inputCols is not set"):
         Finisher().transform(odd)
