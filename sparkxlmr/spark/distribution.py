@@ -36,7 +36,10 @@ SHARED_DISK = "spark.sparkxlmr.sharedDisk"
 #: user's own functions run there too.
 CPU_ENGINES = frozenset({"openvino"})
 
-#: What this process has sent already: (session or context, bundle hash, way) -> reference.
+#: Models whose broadcast pieces executors are asked to keep; workers have unpacked those of the others.
+MAX_BROADCAST = 4
+
+#: What this process has sent already: (session or context, bundle hash, way) -> reference; latest used last.
 _sent: dict[tuple[str, str, str], ModelRef] = {}
 
 
@@ -80,14 +83,31 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
             spark.addArtifacts(str(archive), file=True)
         else:
             spark.sparkContext.addFile(str(archive))
-        _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, assigned, pieces)
-    return replace(_sent[key], precision=precision)
+        _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, pieces=pieces)
+    _sent[key] = _sent.pop(key)
+    _release_broadcasts(key[0])
+    return replace(_sent[key], precision=precision, assigned=assigned)
+
+
+def _release_broadcasts(session: str) -> None:
+    """Let executors drop the pieces of all but the last few models.
+
+    Nothing breaks: a job that still needs a piece has it sent again by the driver, which keeps it until its
+    last DataFrame is gone.
+    """
+    keys = [key for key in _sent if key[2] == "broadcast"]
+    for key in keys[:-MAX_BROADCAST]:
+        old = _sent.pop(key)
+        if key[0] == session:
+            for piece in old.pieces:
+                piece.unpersist()
 
 
 def arrived(ref: ModelRef) -> Bundle:
     """On a worker: the bundle of a reference as a folder that was held to its hash, once on this host.
 
-    Raises DamagedModelError where what arrived is something else, NotAPresetError where nothing is there.
+    Raises DamagedModelError where what arrived is not that bundle, or not whole; with way "path"
+    NotAPresetError where this host sees no such folder.
     """
     if ref.way == "path":
         return verified_folder(_visible(Path(ref.place), ref.hash))

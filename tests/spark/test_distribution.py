@@ -112,6 +112,28 @@ def test_what_travels_is_sent_once_and_unpacked(spark, bundle, own_host, monkeyp
     assert distribution.arrived(ref).folder == own_host / "bundles" / bundle.hash
 
 
+def test_pieces_of_the_last_models_only_stay_on_the_executors(spark, bundle, own_host, monkeypatch):
+    """A DataFrame that was made before its model's pieces were let go still runs: they are sent again."""
+    from pyspark.sql import functions as F
+
+    from sparkxlmr.runtime.row_classifier import RowOptions
+    from sparkxlmr.spark.scoring import scored
+
+    released = []
+    old = SimpleNamespace(pieces=(SimpleNamespace(unpersist=lambda: released.append("other")),))
+    monkeypatch.setattr(distribution, "_sent", {("ended", "b" * 64, "broadcast"): old})
+    monkeypatch.setattr(distribution, "MAX_BROADCAST", 1)
+    ref = distribution.distribute(bundle, "broadcast", spark, "float32")
+    assert released == []  # of an application that is no more
+    later = spark.range(3).select(scored(F.array(F.lit("x")), ref, RowOptions(16))["label"])
+    file = distribution.distribute(bundle, "files", spark, "float32")
+    key = (spark.sparkContext.applicationId, "c" * 64, "broadcast")
+    distribution._sent[key] = file
+    distribution._release_broadcasts(key[0])
+    assert [way for _, _, way in distribution._sent] == ["files", "broadcast"]
+    assert len(later.collect()) == 3
+
+
 def test_a_second_home_does_not_collide_with_the_first(spark, bundle, tmp_path, monkeypatch):
     """Spark refuses a file of the same name from another folder; it has the content already."""
     first = distribution.distribute(bundle, "files", spark, "float32")
