@@ -17,6 +17,10 @@ class XlmRoBertaForSequenceClassification(SequenceClassifier):
     score of every label (of the best `topScores`). Null, empty and blank documents get an empty array.
     Text beyond `maxSentenceLength` pieces is cut off, and `truncated` = "true" in the metadata says so.
 
+    A row is scored once for each time a job reads the column: writing, collecting, filtering, joining or
+    grouping scores once. A global sort (`orderBy`) of the answers scores every row twice, because Spark first
+    runs what stands below it to sample the ranges of the sort: write or cache the answers, then sort.
+
     Example::
 
         classifier = (

@@ -9,6 +9,7 @@ from pyspark.ml.feature import StringIndexer
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.finisher import Finisher
 from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
+from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
 
 @pytest.mark.parametrize("stage", [DocumentAssembler, Tokenizer, Finisher])
@@ -72,10 +73,12 @@ def test_stages_save_and_load(spark, tmp_path, stage):
 
 def test_class_paths_are_file_format():
     assert {
-        f"{s.__module__}.{s.__name__}" for s in (DocumentAssembler, Tokenizer, TokenizerModel, Finisher)
+        f"{s.__module__}.{s.__name__}"
+        for s in (DocumentAssembler, Tokenizer, TokenizerModel, Finisher, XlmRoBertaForSequenceClassification)
     } == {
         "sparkxlmr.stages.document_assembler.DocumentAssembler",
         "sparkxlmr.stages.tokenizer.Tokenizer",
         "sparkxlmr.stages.tokenizer.TokenizerModel",
         "sparkxlmr.stages.finisher.Finisher",
+        "sparkxlmr.stages.xlm_roberta_for_sequence_classification.XlmRoBertaForSequenceClassification",
     }

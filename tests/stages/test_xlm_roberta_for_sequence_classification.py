@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from sparkxlmr import errors
 from sparkxlmr.runtime.classification import softmax
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
+from sparkxlmr.spark.classifier import _tell_once
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
@@ -55,7 +56,8 @@ def sentences(spark, rows):
 
 
 def collected(df, column="category"):
-    return [row[column] for row in df.orderBy("id").select("id", column).collect()]
+    rows = df.select("id", column).collect()  # sorted here: Spark would score each row twice to sort them
+    return [row[column] for row in sorted(rows, key=lambda row: row["id"])]
 
 
 def events(kind):
@@ -78,7 +80,7 @@ def n_scored():
 def test_answers_are_hugging_faces(spark, classifier, golden):
     classifier.setProbabilityCol("probability")
     df = classifier.transform(assembled(spark, golden["texts"]))
-    rows = df.orderBy("id").collect()
+    rows = sorted(df.collect(), key=lambda row: row["id"])
     expected = softmax(np.array(golden["logits"], np.float32))
     n_compared = 0
     for text, row, scores in zip(golden["texts"], rows, expected, strict=True):
@@ -199,7 +201,8 @@ def test_spark_mls_evaluator_and_indexer_read_the_numbers(spark, classifier):
     texts = ["one", "two", "three", None, ""]
     classifier.setPredictionCol("prediction").setProbabilityCol("probability")
     df = classifier.transform(assembled(spark, texts)).withColumn("label", F.lit(3.0))
-    rows = df.orderBy("id").collect()
+    df = df.cache()
+    rows = sorted(df.collect(), key=lambda row: row["id"])
     assert [row["prediction"] == row["probability"].argmax() for row in rows[:3]] == [True] * 3
     assert all(math.isnan(row["prediction"]) for row in rows[3:])
     assert rows[4]["probability"].toArray().tolist() == [0.0] * 4
@@ -233,8 +236,31 @@ def test_a_row_is_scored_once_even_filtered_and_then_selected(spark, classifier)
     df.unpersist()
     before = n_scored()
     found = df.where(F.col("category")[0]["result"].isin(LABELS)).where("p >= 0").select("category", "p", "q")
-    assert found.count() == found.toPandas().shape[0] == 300
+    assert found.count() == len(found.collect()) == 300
     assert n_scored() - before == 600  # two jobs
+
+
+def test_every_way_to_use_the_answers_scores_a_row_once_but_a_global_sort_twice(spark, classifier, tmp_path):
+    """Spark runs what stands below a global sort to sample its ranges; a cache keeps that from us."""
+    df = classifier.transform(assembled(spark, [f"text number {i}" for i in range(60)]))
+    label = F.col("category")[0]["result"].alias("label")
+    other = spark.createDataFrame([(i, i * 2) for i in range(60)], "id int, twice int")
+    uses = {
+        "write": lambda: df.write.parquet(str(tmp_path / "out")),
+        "collect": df.collect,
+        "filter": lambda: df.where(label.isNotNull()).select("category").collect(),
+        "join": lambda: df.join(other, "id").collect(),
+        "shuffled join": lambda: df.join(other.hint("merge"), "id").collect(),
+        "group": lambda: df.groupBy(label).count().collect(),
+        "sort in each partition": lambda: df.sortWithinPartitions("id").collect(),
+        "sort": lambda: df.orderBy("id").collect(),
+    }
+    counted = {}
+    for name, use in uses.items():
+        before = n_scored()
+        use()
+        counted[name] = (n_scored() - before) / 60
+    assert counted == {**dict.fromkeys(uses, 1.0), "sort": 2.0}
 
 
 def test_nothing_is_scored_where_nobody_reads_it(spark, classifier):
@@ -384,15 +410,33 @@ def test_settings_are_checked_on_the_driver(spark, classifier):
         classifier.transform(df.drop("document"))
 
 
-def test_spark_nlps_defaults(tiny_preset):
-    stage = XlmRoBertaForSequenceClassification.pretrained(tiny_preset)
-    assert stage.getBatchSize() == 8
-    assert stage.getMaxSentenceLength() == 128
-    assert stage.getCaseSensitive() is True
-    assert stage.getCoalesceSentences() is False
-    assert stage.getActivation() == "softmax"
-    assert stage.getMultilabel() is False
-    assert stage.getThreshold() == 0.5
+SPARK_NLP = {
+    "batchSize": 8, "maxSentenceLength": 128, "caseSensitive": True, "coalesceSentences": False,
+    "activation": "softmax", "multilabel": False, "threshold": 0.5, "lazyAnnotator": False,
+}  # fmt: skip
+OURS = {"engine": "auto", "precision": "auto", "distribution": "auto"}
+UNSET = {"inputCols", "outputCol", "topScores", "predictionCol", "probabilityCol"}
+
+
+def test_names_and_defaults_are_spark_nlps(classifier):
+    """Its `engine` is read-only and says what was loaded; its `configProtoBytes` is TensorFlow 1's own."""
+    stage = XlmRoBertaForSequenceClassification()
+    assert {p.name: stage.getOrDefault(p) for p in stage.params if stage.hasDefault(p)} == SPARK_NLP | OURS
+    assert {p.name for p in stage.params if not stage.hasDefault(p)} == UNSET
+    for name, value in (SPARK_NLP | OURS).items():
+        suffix = name[0].upper() + name[1:]
+        assert getattr(stage, f"set{suffix}")(value) is stage
+        assert getattr(stage, f"get{suffix}")() == value
+        assert type(getattr(stage, f"get{suffix}")()) is type(value)
+
+
+def test_the_choice_of_an_engine_is_told_once(spark, classifier, caplog):
+    df = assembled(spark, ["x"])
+    _tell_once.cache_clear()
+    with caplog.at_level("INFO", "sparkxlmr"):
+        for stage in (classifier, classifier, classifier.copy()):
+            stage.transform(df)
+    assert len([record for record in caplog.records if "runs with engine" in record.message]) == 1
 
 
 # --- kept, saved and loaded ---
