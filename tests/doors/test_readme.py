@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sparkxlmr import cli
+from sparkxlmr.jobs import classify
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,12 +37,30 @@ def test_every_make_target_is_there() -> None:
         assert re.search(rf"^{target}:", makefile, re.M), target
 
 
-def test_every_option_of_the_shown_commands_is_known() -> None:
-    from sparkxlmr.cli import build_parser
+def shown_commands() -> list[list[str]]:
+    """The lines of the console blocks, continued lines joined, comments dropped, split as a shell would."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    # shlex would take the # of `env.tar.gz#env` for a comment too.
+    uncommented = (re.sub(r"(^|\s)#.*", "", line) for line in lines)
+    return [words for words in map(shlex.split, uncommented) if words]
 
-    known = build_parser().parse_args(["classify", "in.csv", "--text", "t", "--output", "out"])
-    assert known.text == "t"
-    assert known.output == "out"
+
+def test_every_shown_command_is_understood() -> None:
+    mine = [words[1:] for words in shown_commands() if Path(words[0]).name == "sparkxlmr"]
+    assert mine
+    for words in mine:
+        assert callable(cli.parser().parse_args(words).action), words
+
+
+def test_the_shown_job_of_spark_submit_is_understood() -> None:
+    (words,) = [words for words in shown_commands() if words[0] == "spark-submit"]
+    (position,) = [i for i, word in enumerate(words) if word.endswith(".py")]
+    files = [words[position], words[words.index("--properties-file") + 1]]
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    options = argparse.ArgumentParser(exit_on_error=False)
+    classify.add_arguments(options)
+    assert options.parse_args(words[position + 1 :]).text == "comment"
 
 
 def test_numbers_are_those_that_scripts_wrote() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 
@@ -63,3 +65,47 @@ def test_the_quiet_log_is_a_file_of_the_package():
     path = option.strip('"').split("file:")[1]
     with open(path, encoding="utf-8") as properties:
         assert "rootLogger.level = error" in properties.read()
+
+
+SETTINGS_OF_START = """
+import json, sparkxlmr
+from sparkxlmr.spark import session
+
+session._build = lambda builder, settings: print(json.dumps({**builder._options, **settings}))
+sparkxlmr.start(*MASTER)
+"""
+
+
+@pytest.mark.parametrize("given", [None, "local[3]"])
+@pytest.mark.parametrize("place", ["SPARK_CONF_DIR", "SPARK_HOME"])
+def test_the_platform_s_defaults_are_kept_unless_the_user_says_otherwise(tmp_path, place, given):
+    folder = tmp_path if place == "SPARK_CONF_DIR" else tmp_path / "conf"
+    folder.mkdir(exist_ok=True)
+    (folder / "spark-defaults.conf").write_text(
+        "# spark.master local[9]\n\n  spark.master   yarn\nspark.driver.memory=5g\nspark.eventLog.dir: s3a://logs\n"
+    )
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in ("SPARK_CONF_DIR", "SPARK_HOME")
+    }
+    program = SETTINGS_OF_START.replace("*MASTER", repr(given))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**inherited, place: str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    settings = json.loads(done.stdout)
+    assert settings["spark.master"] == (given or "yarn")
+    # Left to the file, which Spark reads itself.
+    assert "spark.driver.memory" not in settings
+    assert settings["spark.ui.showConsoleProgress"] == "false"
+
+
+def test_the_file_of_defaults_is_read_as_java_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    assert session.platform_defaults() == {}
+    lines = ["spark.a b c", "spark.b=d", "spark.c : e=f", "!spark.d x", "spark.e\ts3a://x", "lonely"]
+    (tmp_path / "spark-defaults.conf").write_text("\n".join(lines))
+    expected = {"spark.a": "b c", "spark.b": "d", "spark.c": "e=f", "spark.e": "s3a://x"}
+    assert session.platform_defaults() == expected

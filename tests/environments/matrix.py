@@ -62,8 +62,11 @@ def swap() -> None:
             run(reader, script, "load", folder)
 
 
-def build_wheel(folder: Path) -> Path:
-    """Build the wheel from what git would give a newcomer, nothing else lying about in it."""
+def build_wheel(folder: Path, python: Path) -> Path:
+    """Build the wheel from what git would give a newcomer, nothing else lying about in it.
+
+    ``python`` is that of an environment made here: a system's own may come without pip.
+    """
     source = folder / "source"
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -76,7 +79,7 @@ def build_wheel(folder: Path) -> Path:
         if (CHECKOUT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(CHECKOUT / name, source / name)
-    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source)
+    run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source)
     return next(folder.glob("*.whl"))
 
 
@@ -84,8 +87,8 @@ def wheel() -> None:
     """The wheel in an environment of its own, used as its user would, far from the checkout."""
     with tempfile.TemporaryDirectory(prefix="sparkxlmr-wheel-") as name:
         folder = Path(name)
-        built = build_wheel(folder)
         python = kept("wheel", *_dependencies(), *_spark())
+        built = build_wheel(folder, python)
         run(python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", built)
         away = folder / "away"
         away.mkdir()
@@ -100,8 +103,8 @@ def pack() -> None:
     cluster has its own.
     """
     with tempfile.TemporaryDirectory(prefix="sparkxlmr-pack-") as name:
-        built = build_wheel(Path(name))
         python = kept("cluster", *_dependencies(), "venv-pack>=0.2.0")
+        built = build_wheel(Path(name), python)
         run(python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", built)
     command = ("-m", "venv_pack", "--quiet", "--force", "--compress-level", "1")
     run(python, *command, "--prefix", python.parents[1], "--output", ARCHIVE)
