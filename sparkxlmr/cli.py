@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
+from typing import TYPE_CHECKING
 
 from sparkxlmr import __version__, demo, doctor
+from sparkxlmr.errors import SparkxlmrError
 from sparkxlmr.jobs import classify, outcome, report
+
+if TYPE_CHECKING:
+    from sparkxlmr.presets.preset import Preset
 
 _EPILOG = "Exit codes: 0 done; 2 wrong use, found before any text was read; 1 anything else."
 
@@ -32,7 +38,9 @@ def parser() -> argparse.ArgumentParser:
     classify.add_debug(one)
     one.set_defaults(action=doctor.run)
 
-    said = "classify short texts in many languages, or the first texts of a file, and show the result"
+    said = (
+        "classify short texts in many languages, or a file of your own, and show the first rows of the result"
+    )
     one = commands.add_parser("demo", help=said, description=said, epilog=_EPILOG)
     demo.add_arguments(one)
     one.set_defaults(action=demo.run)
@@ -40,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def list_models(_: argparse.Namespace) -> int:
-    """Print the built-in presets: name, what they do, labels, size on disk."""
+    """Print the built-in presets: name, what they do, labels, size on disk; 1 where one is damaged."""
     from rich.table import Table
 
     from sparkxlmr.presets import builtin
@@ -49,14 +57,27 @@ def list_models(_: argparse.Namespace) -> int:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("model", "task", "labels", "numbers", "size"):
         table.add_column(title, justify="left" if title in ("model", "task") else "right")
+    damaged: list[SparkxlmrError] = []
     for name in builtin.names():
-        preset = Preset.open(name)
-        size = sum(file.stat().st_size for file in preset.path.rglob("*") if file.is_file())
-        task = preset.task.kind.replace("_", " ") if preset.task else "encoder"
-        n_numbers = sum(weight.size for weight in preset.weights().values())
-        table.add_row(name, task, f"{len(preset.labels)}", f"{n_numbers / 1e6:.1f} M", f"{size / 1e6:.1f} MB")
+        try:
+            table.add_row(name, *_described(Preset.open(name)))
+        except SparkxlmrError as error:
+            table.add_row(name, "cannot be used", "", "", "")
+            damaged.append(error)
     report.console().print(table)
-    return outcome.DONE
+    for found in damaged:
+        print(f"sparkxlmr: {found}", file=sys.stderr)
+    return outcome.FAILED if damaged else outcome.DONE
+
+
+def _described(preset: Preset) -> tuple[str, str, str, str]:
+    """Task, labels, numbers and size of a preset; its weights are not read."""
+    from sparkxlmr.presets.tables import entries
+
+    size = sum(file.stat().st_size for file in preset.path.rglob("*") if file.is_file())
+    task = preset.task.kind.replace("_", " ") if preset.task else "encoder"
+    n_numbers = sum(math.prod(entry.shape) for entry in entries(preset.config, preset.task))
+    return task, f"{len(preset.labels)}", f"{n_numbers / 1e6:.1f} M", f"{size / 1e6:.1f} MB"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import InputError
 from sparkxlmr.jobs import classify, outcome, report
-from sparkxlmr.jobs.tables import read_table
+from sparkxlmr.jobs.tables import free_names, read_table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SHOWN = 40
-_LABEL, _SCORE = "_sparkxlmr_label", "_sparkxlmr_score"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,22 +35,28 @@ def run(arguments: argparse.Namespace) -> int:
     from sparkxlmr.spark.annotation import quoted
     from sparkxlmr.spark.session import start
 
+    classify.require_classic()
     spark = start(app_name="sparkxlmr demo")
     texts = resources.as_file(resources.files("sparkxlmr") / "demo_texts.jsonl")
     with texts as own, tempfile.TemporaryDirectory(prefix="sparkxlmr-demo-") as folder:
         source = arguments.input or str(own)
-        column = arguments.text or text_column(read_table(spark, source))
+        frame = read_table(spark, source)
+        column = arguments.text or text_column(frame)
+        label, score = free_names(frame.columns, "label", "score")
         output = Path(folder) / "result.parquet"
         options = classify.ClassifyOptions(
-            source, str(output), column, arguments.model, label_column=_LABEL, score_column=_SCORE
+            source, str(output), column, arguments.model, label_column=label, score_column=score
         )
-        summary = classify.classify(spark, options)
-        shown = spark.read.parquet(str(output)).select(quoted(column), _LABEL, _SCORE).head(_SHOWN)
+        try:
+            summary = classify.classify(spark, options, frame)
+        except outcome.Interrupted as error:
+            raise KeyboardInterrupt from error  # what it left behind is removed here
+        shown = spark.read.parquet(str(output)).select(*map(quoted, (column, label, score))).head(_SHOWN)
     report.print_texts((row[0], row[1], row[2]) for row in shown)
-    if summary.documents > len(shown):
+    if summary.documents is not None and summary.documents > len(shown):
         print(f"... and {summary.documents - len(shown):,} more")
     print()
-    report.print_summary(summary.documents, summary.seconds, summary.labels)
+    classify.print_summary(summary)
     return outcome.DONE
 
 

@@ -124,7 +124,10 @@ def cache() -> Finding:
     """The folder where compiled models are kept."""
     from sparkxlmr.presets.home import home
 
-    folder = home()
+    try:
+        folder = home()
+    except SparkxlmrError as error:
+        return Finding(BAD, "cache", str(error))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -11,15 +11,16 @@ from __future__ import annotations
 import argparse
 import difflib
 import functools
+import os
 import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.errors import EnvironmentNotReadyError, InputError, SettingError
 from sparkxlmr.jobs import outcome, report
 from sparkxlmr.jobs.progress import with_progress
-from sparkxlmr.jobs.storage import check_output, replacing
+from sparkxlmr.jobs.storage import Placed, check_output, replacing
 from sparkxlmr.jobs.tables import (
     INPUT_FORMATS,
     OUTPUT_FORMATS,
@@ -59,18 +60,20 @@ class Summary:
     """What a finished job did.
 
     ``seconds`` runs from the first to the last row, loading the model included; ``labels`` are the ten most
-    frequent with their number of documents, None standing for documents without text.
+    frequent with their number of documents, None standing for documents without text. Where the finished
+    output could not be counted, ``documents`` is None and ``uncounted`` says why.
     """
 
     output: str
     format: str
-    documents: int
+    documents: int | None
     seconds: float
     labels: tuple[tuple[str | None, int], ...]
+    uncounted: str = ""
 
 
-def classify(spark: SparkSession, options: ClassifyOptions) -> Summary:
-    """Run the job; see :class:`ClassifyOptions`.
+def classify(spark: SparkSession, options: ClassifyOptions, frame: DataFrame | None = None) -> Summary:
+    """Run the job; see :class:`ClassifyOptions`. A ``frame`` is the input, where it has been read already.
 
     The output is a folder in Spark's way: the input's columns in their order, then label and score (the
     model's probability of it; both null where the text is null or blank). It appears when it is complete.
@@ -81,26 +84,74 @@ def classify(spark: SparkSession, options: ClassifyOptions) -> Summary:
             a column of the new ones' names already.
         OutputError: the output exists (without ``overwrite``) or cannot be written.
         PresetNotFoundError, NotAPresetError, DamagedModelError: the model.
+        EnvironmentNotReadyError: the session is one of Spark Connect.
+        Interrupted: a KeyboardInterrupt that says whether the output is complete.
     """
-    from sparkxlmr.spark.annotation import quoted
+    placed = Placed()
+    try:
+        return _classify(spark, options, frame, placed)
+    except KeyboardInterrupt as error:
+        left = f"{options.output} is complete" if placed.done else "nothing was written"
+        raise outcome.Interrupted(left) from error
 
+
+def _classify(
+    spark: SparkSession, options: ClassifyOptions, frame: DataFrame | None, placed: Placed
+) -> Summary:
+    require_classic(spark)
     chosen = output_format(options.output, options.format)
     check_output(spark, options.output, options.overwrite)
-    frame = read_table(spark, options.input, options.input_format)
+    frame = read_table(spark, options.input, options.input_format) if frame is None else frame
     check_columns(frame, options)
     result = with_labels(frame, options)
     check_writable(result, chosen)
     began = time.perf_counter()
-    with replacing(spark, options.output) as unfinished:
+    with replacing(spark, options.output, placed) as unfinished:
         write = functools.partial(write_table, result, unfinished, chosen)
         with_progress(spark, "Classifying", write)
     seconds = time.perf_counter() - began
-    # Counted in what was written: counting in the result would score every row once more.
-    written = read_written(spark, options.output, chosen, result.schema)
-    counts = written.groupBy(quoted(options.label_column)).count().collect()
-    labels = sorted(((row[0], row[1]) for row in counts), key=lambda pair: (-pair[1], pair[0] or ""))
+    try:
+        counts = _counted(spark, options, chosen, result)
+    except Exception as error:
+        # The output is complete, and complete it stays, whatever keeps it from being read again now.
+        return Summary(options.output, chosen, None, seconds, (), outcome.readable(error))
+    labels = sorted(counts, key=lambda pair: (-pair[1], pair[0] or ""))
     n_documents = sum(count for _, count in labels)
     return Summary(options.output, chosen, n_documents, seconds, tuple(labels[:_MOST_FREQUENT]))
+
+
+def _counted(
+    spark: SparkSession, options: ClassifyOptions, chosen: str, result: DataFrame
+) -> list[tuple[str | None, int]]:
+    """Each label with its documents, counted in what was written: the result would score every row again."""
+    from sparkxlmr.spark.annotation import quoted
+
+    written = read_written(spark, options.output, chosen, result.schema)
+    return [(row[0], row[1]) for row in written.groupBy(quoted(options.label_column)).count().collect()]
+
+
+def require_classic(spark: SparkSession | None = None, master: str | None = None) -> None:
+    """Refuse Spark Connect: the job looks at files, and cancels its work, through Spark's own JVM.
+
+    Without a session: where :func:`sparkxlmr.start` would make one of Connect.
+
+    Raises:
+        EnvironmentNotReadyError: it is one of Connect.
+    """
+    if spark is None:
+        server = os.environ.get("SPARK_REMOTE") or (master or "")
+        remote = "SPARK_REMOTE" in os.environ or server.startswith("sc:")
+        came = f"Spark is to be the Connect server {server}"
+    else:
+        from sparkxlmr.spark.compat import is_connect
+
+        remote, came = is_connect(spark), "The session is one of Spark Connect"
+    if remote:
+        raise EnvironmentNotReadyError(
+            came,
+            "a classic session, with Spark's JVM beside it",
+            "unset SPARK_REMOTE, and name the cluster by --master or by spark-submit",
+        )
 
 
 def check_columns(frame: DataFrame, options: ClassifyOptions) -> None:
@@ -210,6 +261,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace OUT, once the new result is complete"
     )
+    parser.add_argument(
+        "--master",
+        metavar="URL",
+        help="where Spark runs, e.g. local[4], yarn (default: what Spark is set to, else local[*])",
+    )
     add_debug(parser)
 
 
@@ -222,11 +278,20 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the parsed arguments say, print the summary, return the exit code."""
     from sparkxlmr.spark.session import start
 
+    require_classic(master=arguments.master)
     values: dict[str, Any] = {name: getattr(arguments, name) for name in ClassifyOptions.__dataclass_fields__}
-    summary = classify(start(app_name="sparkxlmr classify"), ClassifyOptions(**values))
-    report.print_summary(summary.documents, summary.seconds, summary.labels)
+    summary = classify(start(arguments.master, app_name="sparkxlmr classify"), ClassifyOptions(**values))
+    print_summary(summary)
     print(f"Written to {summary.output} ({summary.format}).")
     return outcome.DONE
+
+
+def print_summary(summary: Summary) -> None:
+    """Print the summary, or on the error stream why there is none."""
+    if summary.documents is None:
+        print(f"sparkxlmr: no summary: {summary.uncounted}", file=sys.stderr)
+    else:
+        report.print_summary(summary.documents, summary.seconds, summary.labels)
 
 
 def main(argv: list[str] | None = None) -> int:

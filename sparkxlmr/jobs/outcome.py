@@ -22,6 +22,10 @@ _MODULE = re.compile(r"No module named '(\w+)")
 _WRAPPERS = ("SparkException", "Py4JJavaError", "PythonException", "AnalysisException", "UDFRaisedException")
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt of which is known what it leaves behind; the message says it."""
+
+
 def run(action: Callable[[], int], debug: bool = False) -> int:
     """Run a command and return its exit code: 0 done, 2 wrong use, 1 anything else.
 
@@ -29,14 +33,11 @@ def run(action: Callable[[], int], debug: bool = False) -> int:
         action: the command; its own return value is the exit code where it raises nothing.
         debug: print the traceback too.
     """
-    # pyspark's remark about pandas 3; this package is tested on both.
-    said = "PySpark does not yet fully support pandas"
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=said, category=FutureWarning)
+        with warnings.catch_warnings():  # what start() ignores is ignored for this command only
             return action()
-    except KeyboardInterrupt:
-        code, line = FAILED, "Interrupted: nothing was written."
+    except KeyboardInterrupt as error:
+        code, line = FAILED, f"Interrupted: {error}." if isinstance(error, Interrupted) else "Interrupted."
         if debug:
             traceback.print_exc()
     except Exception as error:

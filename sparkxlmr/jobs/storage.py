@@ -5,15 +5,39 @@ A path may be local, ``hdfs://``, ``s3a://`` or whatever else the session is set
 
 from __future__ import annotations
 
+import logging
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+_log = logging.getLogger(__name__)
+_WILDCARDS = re.compile(r"[\\\[\]{}*?]")
+
+
+def java_errors() -> tuple[type[Exception], ...]:
+    """What a Java exception can arrive as: pyspark makes exceptions of its own of the kinds it knows."""
+    from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
+
+    return (Py4JJavaError, PySparkException)
+
+
+def escaped(path: str) -> str:
+    """A path in the form in which Spark's readers take it by the letter.
+
+    >>> print(escaped("/data/a[1].csv"))
+    /data/a\\[1\\].csv
+    """
+    return _WILDCARDS.sub(r"\\\g<0>", path)
 
 
 class Storage:
@@ -30,12 +54,14 @@ class Storage:
         parent = self._fs.makeQualified(self.path).getParent()
         return self._jvm.org.apache.hadoop.fs.Path(parent, name)
 
-    def exists(self) -> bool:
-        """Whether there is a file or folder at the path."""
-        return bool(self._fs.exists(self.path))
+    def exists(self, path: Any = None) -> bool:
+        """Whether there is a file or folder at the path, or at another of this file system."""
+        return bool(self._fs.exists(self.path if path is None else path))
 
     def matches(self) -> list[Any]:
-        """Statuses of what the path, which may hold wildcards, names."""
+        """Statuses of what the path, which may hold wildcards, names; what is called just so comes first."""
+        if self.exists():
+            return [self._fs.getFileStatus(self.path)]
         return list(self._fs.globStatus(self.path) or [])
 
     def data_files(self) -> Iterator[Any]:
@@ -78,21 +104,22 @@ class Storage:
         self._fs.delete(path, True)
 
 
-def check_input(spark: SparkSession, path: str) -> list[Any]:
-    """The data files that an input path names, the first of them opened once.
+def check_input(spark: SparkSession, path: str) -> tuple[str, list[Any]]:
+    """The path to give to Spark's readers, and the data files that it names, the first of them opened once.
+
+    The two paths differ where a file is called by characters that would else be wildcards (`a[1].csv`).
 
     Raises:
         InputError: there are none, or they may not be read.
     """
-    from py4j.protocol import Py4JJavaError
-
     try:
         storage = Storage(spark, path)
+        by_the_letter = storage.exists()
         matches = storage.matches()
         files = list(storage.data_files()) if matches else []
         if files:
             storage.check_readable(files[0])
-    except Py4JJavaError as error:
+    except java_errors() as error:
         raise InputError(
             f"{path} cannot be opened ({_reason(error)})",
             "an input that this user may read",
@@ -106,7 +133,7 @@ def check_input(spark: SparkSession, path: str) -> list[Any]:
         )
     if not files:
         raise InputError(f"The folder {path} holds no data file", "at least one file", "name another input")
-    return files
+    return escaped(path) if by_the_letter else path, files
 
 
 def check_output(spark: SparkSession, path: str, overwrite: bool) -> None:
@@ -115,13 +142,11 @@ def check_output(spark: SparkSession, path: str, overwrite: bool) -> None:
     Raises:
         OutputError: it exists and ``overwrite`` is false; or it is a folder full of something else.
     """
-    from py4j.protocol import Py4JJavaError
-
     try:
         storage = Storage(spark, path)
         exists = storage.exists()
         foreign = exists and storage.is_folder_of_others()
-    except Py4JJavaError as error:
+    except java_errors() as error:
         raise OutputError(
             f"{path} cannot be looked at ({_reason(error)})",
             "a place that this user may write to",
@@ -137,8 +162,15 @@ def check_output(spark: SparkSession, path: str, overwrite: bool) -> None:
         raise OutputError(f"{path} exists already", "a new path", "name another --output, or say --overwrite")
 
 
+@dataclass
+class Placed:
+    """Whether a result has taken its place; :func:`replacing` keeps it true, whatever interrupts it."""
+
+    done: bool = False
+
+
 @contextmanager
-def replacing(spark: SparkSession, path: str) -> Iterator[str]:
+def replacing(spark: SparkSession, path: str, placed: Placed) -> Iterator[str]:
     """Give a hidden folder beside ``path`` to write into; it takes the path's place when the block succeeds.
 
     What was at the path stays until then, and stays for good where the block fails or is interrupted. A
@@ -147,42 +179,55 @@ def replacing(spark: SparkSession, path: str) -> Iterator[str]:
     Raises:
         OutputError: the folder cannot be created there.
     """
-    from py4j.protocol import Py4JJavaError
-
     storage = Storage(spark, path)
     token = uuid.uuid4().hex[:8]
     name = storage.path.getName()
     unfinished = storage.sibling(f".{name}.{token}.unfinished")
+    failures: tuple[type[Exception], ...] = (*java_errors(), OSError)
     try:
         storage.make_folder(unfinished)
-    except (Py4JJavaError, OSError) as error:
-        reason = _reason(error) if isinstance(error, Py4JJavaError) else str(error)
+    except failures as error:
         raise OutputError(
-            f"Nothing can be written beside {path} ({reason})",
+            f"Nothing can be written beside {path} ({_reason(error)})",
             "a place that this user may write to",
             "choose another",
         ) from error
     try:
         yield unfinished.toString()
-        _put_in_place(storage, unfinished, storage.sibling(f".{name}.{token}.replaced"))
+        _put_in_place(storage, unfinished, storage.sibling(f".{name}.{token}.replaced"), placed)
     finally:
-        storage.delete(unfinished)
+        _remove(storage, unfinished)
 
 
-def _put_in_place(storage: Storage, unfinished: Any, replaced: Any) -> None:
-    if not storage.exists():
-        storage.rename(unfinished, storage.path)
-        return
-    storage.rename(storage.path, replaced)
+def _put_in_place(storage: Storage, unfinished: Any, replaced: Any, placed: Placed) -> None:
+    replaces = storage.exists()
     try:
+        if replaces:
+            storage.rename(storage.path, replaced)
         storage.rename(unfinished, storage.path)
+        placed.done = True
     except BaseException:
-        storage.rename(replaced, storage.path)
+        # An interrupt may come when the file system has renamed already.
+        placed.done = not storage.exists(unfinished)
+        # Renaming to a folder that exists would put the one into the other.
+        if replaces and not storage.exists() and storage.exists(replaced):
+            storage.rename(replaced, storage.path)
         raise
-    storage.delete(replaced)
+    finally:
+        if placed.done:
+            _remove(storage, replaced)
 
 
-def _reason(error: Any) -> str:
-    """The message of a Java exception, without its frames."""
-    thrown = error.java_exception
-    return str(thrown.getMessage() or thrown.getClass().getSimpleName()).splitlines()[0]
+def _remove(storage: Storage, path: Any) -> None:
+    """Delete what is no longer needed; what cannot be deleted is hidden, and no reason to fail."""
+    try:
+        storage.delete(path)
+    except java_errors() as error:
+        _log.warning("%s could not be deleted: %s", path, _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """The message of a Java exception, or of an error of this side, without frames."""
+    thrown = getattr(error, "java_exception", None)
+    said = str(error) if thrown is None else str(thrown.getMessage() or thrown.getClass().getSimpleName())
+    return next(iter(said.strip().splitlines()), type(error).__name__)

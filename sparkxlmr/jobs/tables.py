@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import InputError, OutputError, SettingError
 from sparkxlmr.jobs.outcome import readable
-from sparkxlmr.jobs.storage import check_input
+from sparkxlmr.jobs.storage import check_input, escaped
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 OUTPUT_FORMATS = ("parquet", "csv", "jsonl")
 INPUT_FORMATS = (*OUTPUT_FORMATS, "tsv", "txt")
@@ -97,7 +97,7 @@ def read_table(spark: SparkSession, path: str, input_format: str | None = None) 
     Raises:
         InputError: missing, not permitted, of an unknown format, or without a schema that can be read.
     """
-    files = check_input(spark, path)
+    by_spark, files = check_input(spark, path)
     first = files[0].getPath().getName()
     chosen = input_format or format_of(path) or format_of(first)
     if chosen is None:
@@ -107,7 +107,7 @@ def read_table(spark: SparkSession, path: str, input_format: str | None = None) 
             "rename it, or say --input-format to sparkxlmr classify",
         )
     try:
-        frame = _READERS[chosen](spark, path)
+        frame = _READERS[chosen](spark, by_spark)
         columns = frame.columns
     except Exception as error:
         raise InputError(
@@ -151,7 +151,7 @@ def spread(frame: DataFrame, n_files: int, n_bytes: int, row_groups: bool) -> Da
 
 def _read_csv(spark: SparkSession, path: str, separator: str = ",") -> DataFrame:
     options = {**_CSV, **_CSV_WHITE_SPACE, "sep": separator, "mode": "FAILFAST"}
-    return spark.read.options(**options).csv(path)
+    return _with_schema(spark, path, options, "csv").csv(path)
 
 
 def _read_tsv(spark: SparkSession, path: str) -> DataFrame:
@@ -178,10 +178,31 @@ def _read_json(spark: SparkSession, path: str) -> DataFrame:
     first = next((line.strip() for line in lines if line.strip()), "")
     # One JSON document over many lines, as some tools write *.json.
     whole = first.startswith("[") or first == "{"
-    frame = spark.read.options(mode="FAILFAST", multiLine=str(whole).lower()).json(path)
+    options = {"mode": "FAILFAST", "multiLine": str(whole).lower()}
+    frame = _with_schema(spark, path, options, "json", whole).json(path)
     # Spark sorts the columns by name; people expect the order of the file.
     order = [name for name in _keys_in_order(lines) if name in frame.columns]
     return frame.select(*[quoted(name) for name in [*order, *(c for c in frame.columns if c not in order)]])
+
+
+def _with_schema(
+    spark: SparkSession, path: str, options: dict[str, str], kind: str, whole: bool = False
+) -> DataFrameReader:
+    """A reader with these options; where the path is escaped, with the schema of its lines too.
+
+    Spark's own search for a schema takes the names of the files that it found for wildcards once more, and
+    would look into others.
+    """
+    reader: Any = spark.read.options(**options)
+    if "\\" in path:
+        from pyspark.sql import DataFrame
+
+        session: Any = spark
+        text: Any = spark.read.text(path, wholetext=whole)
+        lines = getattr(text._jdf, "as")(session._jvm.org.apache.spark.sql.Encoders.STRING())
+        reader = reader.schema(DataFrame(getattr(reader._jreader, kind)(lines), session).schema)
+    found: DataFrameReader = reader
+    return found
 
 
 def _keys_in_order(lines: list[str]) -> list[str]:
@@ -240,7 +261,7 @@ def write_table(frame: DataFrame, path: str, chosen: str) -> None:
 
 def read_written(spark: SparkSession, path: str, chosen: str, schema: Any) -> DataFrame:
     """What :func:`write_table` wrote, with the schema that it had."""
-    reader = spark.read.schema(schema)
+    reader, path = spark.read.schema(schema), escaped(path)
     if chosen == "parquet":
         return reader.parquet(path)
     if chosen == "csv":

@@ -57,6 +57,7 @@ def test_a_worker_without_the_package_is_told_what_it_lacks():
         (EngineError("a"), 1),
         (RuntimeError("a"), 1),
         (KeyboardInterrupt(), 1),
+        (outcome.Interrupted("nothing was written"), 1),
     ],
 )
 def test_exit_codes(error, code, capsys):
