@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pyspark
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
@@ -20,13 +18,9 @@ TEXTS = [f"text number {i}, and what else there is to say about it " + "x" * 250
 
 
 @pytest.fixture(autouse=True)
-def _no_executor_folders_left():
-    """local-cluster's executors work in folders inside pyspark itself and leave them there."""
-    work = Path(pyspark.__file__).parent / "work"
-    before = set(work.glob("app-*"))
-    yield
-    for folder in set(work.glob("app-*")) - before:
-        shutil.rmtree(folder)
+def _own_spark_home(spark_home, monkeypatch):
+    """Executors of other runs are not disturbed, nor the installed Spark written to."""
+    monkeypatch.setenv("SPARK_HOME", str(spark_home))
 
 
 @pytest.fixture

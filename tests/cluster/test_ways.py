@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pyspark
 import pytest
 
 HERE = Path(__file__).parent
@@ -24,16 +22,8 @@ if os.environ.get("BLOCKED") and any("pyspark.daemon" in part for part in sys.or
 """
 
 
-def remove_work_folder(application: str) -> None:
-    """local-cluster writes into the installed pyspark."""
-    work = Path(pyspark.__file__).parent / "work"
-    shutil.rmtree(work / application, ignore_errors=True)
-    if work.is_dir() and not any(work.iterdir()):
-        work.rmdir()
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tiny_preset):
+def run(tmp_path_factory, tiny_preset, spark_home):
     """What the cluster's process printed, and `host`, `trace`: the folders that its workers wrote to."""
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "site").mkdir()
@@ -44,6 +34,7 @@ def run(tmp_path_factory, tiny_preset):
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(folder / "site"), str(HERE.parents[1])]),
         "PYSPARK_PYTHON": sys.executable,
+        "SPARK_HOME": str(spark_home),
         "SPARKXLMR_HOME": str(places["home"]),
         "SPARKXLMR_HOST_FOLDER": str(places["host"]),
         "SPARKXLMR_TRACE": str(places["trace"]),
@@ -55,8 +46,7 @@ def run(tmp_path_factory, tiny_preset):
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, done.stderr[-4000:]
     result = json.loads(lines[-1].removeprefix("RESULT "))
-    yield {**result, **places}
-    remove_work_folder(result["application"])
+    return {**result, **places}
 
 
 def loads(run):
@@ -74,6 +64,11 @@ def test_every_way_gives_the_same_answers(run):
     assert all(way["repeats"] for way in run["ways"].values())
 
 
+def test_pieces_arrive_where_spark_encrypts_what_it_writes_to_disk(run):
+    """Workers find no file of a piece there, and take its value through Spark's socket."""
+    np.testing.assert_allclose(run["encrypted"], run["ways"]["path"]["scores"], atol=1e-6)
+
+
 @pytest.mark.parametrize(("way", "taken"), [("path", "path"), ("files", "files"), ("broadcast", "broadcast"),
                                             ("auto", "files")])  # fmt: skip
 def test_one_load_a_worker_by_the_way_that_was_asked_for(run, way, taken):
@@ -87,7 +82,9 @@ def test_one_load_a_worker_by_the_way_that_was_asked_for(run, way, taken):
 
 def test_a_host_unpacks_once_what_travelled(run):
     kept = {folder.name for folder in (run["host"] / "bundles").iterdir()}
-    assert kept == {run["ways"][way]["hash"] for way in ("files", "broadcast", "auto")}
+    assert kept == {run["ways"][way]["hash"] for way in ("files", "broadcast", "auto")} | {
+        run["encrypted hash"]
+    }
 
 
 def test_the_broadcast_came_in_pieces(run):

@@ -40,7 +40,8 @@ def documents(spark: SparkSession):
 
 
 def answers(stage, df) -> list[list[float]]:
-    return [row["p"].toArray().tolist() for row in stage.transform(df).orderBy("id").collect()]
+    rows = stage.transform(df).select("id", "p").collect()
+    return [row["p"].toArray().tolist() for row in sorted(rows, key=lambda row: row["id"])]
 
 
 def failure(spark: SparkSession, stage, df, missing: str) -> str:
@@ -55,23 +56,29 @@ def failure(spark: SparkSession, stage, df, missing: str) -> str:
     return ""
 
 
-def main() -> None:
-    folder = Path(sys.argv[2])
-    spark = (
-        SparkSession.builder.master("local-cluster[2,1,1024]")
+def cluster(n_executors: int, **settings: str) -> SparkSession:
+    builder = (
+        SparkSession.builder.master(f"local-cluster[{n_executors},1,1024]")
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.shuffle.partitions", "4")
         .config("spark.task.maxFailures", "1")
         .config("spark.locality.wait", "0")
-        .getOrCreate()
     )
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def main() -> None:
+    folder = Path(sys.argv[2])
+    spark = cluster(2)
     spark.sparkContext.setLogLevel("OFF")
     # Far more pieces than one, with the tiny model of a test.
     distribution.PIECE = 300_000
     df = documents(spark).cache()
     df.count()
-    result = {"application": spark.sparkContext.applicationId, "ways": {}}
+    result = {"ways": {}}
     stages = {way: classifier(folder, way) for way in ("path", "files", "broadcast", "auto")}
     for way, stage in stages.items():
         first = answers(stage, df)
@@ -93,6 +100,11 @@ def main() -> None:
         frame.collect()
     except PythonException as error:
         result["without folder"] = str(error)
+    spark.stop()
+    spark = cluster(1, **{"spark.io.encryption.enabled": "true"})
+    stage = classifier(folder, "broadcast-encrypted")
+    result["encrypted"] = answers(stage, documents(spark))
+    result["encrypted hash"] = stage._bundle(spark)[0].hash
     print("RESULT " + json.dumps(result))
     spark.stop()
 
