@@ -37,17 +37,8 @@ def here(tmp_path, monkeypatch, tiny_preset) -> Path:
 def classify(source: str, option: str, output: str, *more: str) -> int:
     # Absolute paths: the JVM stays in the folder where it was started.
     assert option == "--output"
-    return main(
-        [
-            "classify",
-            str(Path(source).absolute()),
-            option,
-            str(Path(output).absolute()),
-            "--model",
-            "model",
-            *more,
-        ]
-    )
+    source, output = (path if ":" in path else str(Path(path).absolute()) for path in (source, output))
+    return main(["classify", source, option, output, "--model", "model", *more])
 
 
 def parts(folder: Path, suffix: str) -> list[Path]:
@@ -134,6 +125,10 @@ def test_parquet_with_names_that_spark_must_quote(here):
         (["void.jsonl", "--output", "out"], "no readable schema"),
         (["broken.parquet", "--output", "out"], "cannot be read as parquet"),
         (["broken.jsonl", "--output", "out"], "cannot be read as jsonl"),
+        (["hdfs://no-such-host.invalid:9000/in.csv", "--output", "out"], "cannot be opened"),
+        (["in.csv", "--output", "hdfs://no-such-host.invalid:9000/out"], "cannot be looked at"),
+        (["a:b.csv", "--output", "out"], "cannot be opened"),
+        (["in.csv", "--output", "a:b.csv"], "cannot be looked at"),
         (["data.unknown", "--output", "out"], "--input-format"),
         (["numbers.jsonl", "--output", "out"], "is of type bigint"),
         (["nested.jsonl", "--output", "out.csv"], "--format parquet"),
@@ -321,3 +316,80 @@ def test_a_sigmoid_model_gives_its_best_label_or_none(spark, here, fixtures):
     assert classify("in.csv", "--output", "none.jsonl", "--model", str(here / "none")) == 0
     rows = [json.loads(line) for part in parts(here / "none.jsonl", "json") for line in part.open()]
     assert [(row["label"], row["score"]) for row in rows] == [(None, None)] * 4
+
+
+def test_names_with_wildcards_in_them_are_names_first(spark, here):
+    (here / "a1.csv").write_text("other,text\n1,a1\n")
+    for name in ("a[1].csv", "a{2}.csv"):
+        (here / name).write_text(f'text,n\n"{name}\nmore",1\n')
+        frame = read_table(spark, str(here / name))
+        assert [tuple(row) for row in frame.collect()] == [(f"{name}\nmore", "1")]
+    (here / "b?.jsonl").write_text('{"text": "x", "n": 1}\n{"text": null, "n": 2.5}\n')
+    (here / "bb.jsonl").write_text('{"other": 1}\n')
+    rows = read_table(spark, str(here / "b?.jsonl")).collect()
+    assert [row.asDict() for row in rows] == [{"text": "x", "n": 1.0}, {"text": None, "n": 2.5}]
+    (here / "c[1].json").write_text(json.dumps([{"text": "x"}, {"text": "y"}], indent=1))
+    assert [row["text"] for row in read_table(spark, str(here / "c[1].json")).collect()] == ["x", "y"]
+    assert read_table(spark, str(here / "a?.csv")).columns == ["other", "text"]
+    assert classify("a[1].csv", "--output", "out[1].csv") == 0
+    (part,) = parts(here / "out[1].csv", "csv")
+    assert pd.read_csv(part)["text"].tolist() == ["a[1].csv\nmore"]
+
+
+def test_spark_connect_is_refused_before_anything_starts(here, monkeypatch, capsys):
+    monkeypatch.setattr("sparkxlmr.spark.session.start", lambda *_, **__: pytest.fail("Spark was started"))
+    assert classify("in.csv", "--output", "out", "--master", "sc://somewhere") == 1
+    monkeypatch.setenv("SPARK_REMOTE", "sc://localhost:15002")
+    assert classify("in.csv", "--output", "out") == 1
+    assert main(["demo"]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert all("classic session" in line and "SPARK_REMOTE" in line for line in said)
+
+
+@pytest.mark.parametrize("when", ["before the rename", "after the rename", "while counting"])
+@pytest.mark.parametrize("existing", [False, True])
+def test_an_interrupt_says_whether_the_output_is_complete(here, monkeypatch, capsys, when, existing):
+    (here / "out").mkdir()
+    (here / "out" / "_SUCCESS").touch()
+    if not existing:
+        (here / "out" / "_SUCCESS").unlink()
+        (here / "out").rmdir()
+    real = storage.Storage.rename
+
+    def rename(self, source, target):
+        if not source.getName().endswith(".unfinished"):
+            return real(self, source, target)
+        if when == "after the rename":
+            real(self, source, target)
+        raise KeyboardInterrupt
+
+    def count(*_):
+        raise KeyboardInterrupt
+
+    if when == "while counting":
+        monkeypatch.setattr(job, "read_written", count)
+    else:
+        monkeypatch.setattr(storage.Storage, "rename", rename)
+    assert classify("in.csv", "--output", "out", "--overwrite") == 1
+    said = capsys.readouterr().err
+    complete = when != "before the rename"
+    assert (f"Interrupted: {here / 'out'} is complete." in said) is complete
+    assert ("nothing was written" in said) is not complete
+    expected = {"in.csv", "model"} | ({"out"} if complete or existing else set())
+    assert names(here) == expected
+    if complete or existing:
+        assert bool(parts(here / "out", "parquet")) is complete
+
+
+def test_an_output_that_cannot_be_counted_is_complete_all_the_same(here, monkeypatch, capsys):
+    def fail(*_):
+        raise OSError("the network is down")
+
+    monkeypatch.setattr(job, "read_written", fail)
+    assert classify("in.csv", "--output", "out") == 0
+    captured = capsys.readouterr()
+    assert "no summary: " in captured.err
+    assert "the network is down" in captured.err
+    assert f"Written to {here / 'out'} (parquet)." in captured.out
+    assert len(pd.read_parquet(here / "out")) == 4

@@ -10,12 +10,13 @@ from importlib import resources
 
 import pytest
 
-from sparkxlmr import demo, doctor
+from sparkxlmr import cli, demo, doctor
 from sparkxlmr.cli import main
-from sparkxlmr.errors import InputError
+from sparkxlmr.errors import EnvironmentNotReadyError, InputError
 from sparkxlmr.jobs import classify as job
 from sparkxlmr.jobs import progress
 from sparkxlmr.presets import builtin
+from sparkxlmr.presets.preset import Preset
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,27 @@ def test_models_lists_what_ships(capsys):
     assert said.startswith("model")
 
 
+def test_a_damaged_model_does_not_end_the_list(monkeypatch, capsys, tmp_path, tiny_preset):
+    (tmp_path / "broken").mkdir()
+    places = {"broken": tmp_path / "broken", "tiny": tiny_preset}
+    monkeypatch.setattr(builtin, "names", lambda: tuple(places))
+    monkeypatch.setattr(builtin, "locate", places.__getitem__)
+    monkeypatch.setattr(Preset, "weights", lambda *_: pytest.fail("weights were read for a list"))
+    assert main(["models"]) == 1
+    captured = capsys.readouterr()
+    broken, tiny = captured.out.splitlines()[1:]
+    assert "cannot be used" in broken
+    assert tiny.split()[:2] == ["tiny", "text"]
+    assert captured.err.startswith("sparkxlmr: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_numbers_of_a_model_are_counted_by_shapes(tiny_preset):
+    preset = Preset.open(tiny_preset)
+    n_numbers = sum(weight.size for weight in preset.weights().values())
+    assert cli._described(preset)[2] == f"{n_numbers / 1e6:.1f} M"
+
+
 def test_doctor_finds_this_machine_ready(capsys):
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
@@ -80,6 +102,18 @@ def test_doctor_says_what_is_missing_and_what_to_do(monkeypatch, capsys, tmp_pat
     for remedy in ('pip install "sparkxlmr[spark]"', 'pip install "sparkxlmr[java]"', "set SPARKXLMR_HOME"):
         assert remedy in said
     assert "Not ready: pyspark, Java, cache." in said
+
+
+def test_doctor_advises_where_there_is_no_home(monkeypatch, capsys):
+    def homeless():
+        raise EnvironmentNotReadyError("There is no home folder", "a folder", "set SPARKXLMR_HOME")
+
+    monkeypatch.setattr("sparkxlmr.presets.home.home", homeless)
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "There is no home folder" in said
+    assert "set SPARKXLMR_HOME" in said
+    assert "Not ready: cache." in said
 
 
 @pytest.mark.parametrize(("version", "mark"), [("3.4.1", "!!"), ("3.5.9", "ok"), ("4.3.0", "ok")])
