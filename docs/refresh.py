@@ -73,12 +73,14 @@ def record_picture() -> None:
 
     command = [sys.executable, "-m", "sparkxlmr", "demo"]
     printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    console = Console(record=True, width=100, file=io.StringIO())
+    console = Console(record=True, width=120, file=io.StringIO())
     for line in printed.splitlines():
         console.print(Text(line), no_wrap=True, overflow="ellipsis", crop=True)
     picture = console.export_svg(title="make demo", unique_id="demo")
     # A picture must not fetch fonts from elsewhere; the reader's own monospace font does.
-    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.S)
+    picture = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", picture, flags=re.S)
+    # Nor squeeze a line of wide characters into a width that it computed for another font.
+    picture = re.sub(r' textLength="[^"]*"', "", picture)
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture, "utf-8")
 

@@ -8,12 +8,10 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 
 
 def test_jax_without_tensorflow(goldens):
     """The same answers on another backend, in a process where TensorFlow cannot be imported."""
-    pytest.importorskip("jax")
     golden = goldens["keras_hub"]
     script = """
 import json, sys
