@@ -129,9 +129,11 @@ def test_the_demo_has_texts_of_its_own_in_many_languages_and_scripts():
     assert len({row["text"] for row in rows}) == len(rows)
 
 
-def test_demo_shows_texts_and_summary(spark, tiny_preset, tmp_path, capsys):
+def test_demo_shows_texts_and_summary(spark, tiny_preset, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(job, "read_table", lambda *_: pytest.fail("the table is read twice"))
     given = tmp_path / "mine.csv"
-    given.write_text("id,words\n1,Hello there\n2,\n")
+    # Names that the result would give its own columns.
+    given.write_text("label,score,words\n1,1,Hello there\n2,2,\n")
     assert main(["demo", "--input", str(given), "--text", "words", "--model", str(tiny_preset)]) == 0
     said = capsys.readouterr().out
     assert "Hello there" in said
@@ -148,6 +150,15 @@ def test_demo_finds_the_column_of_texts(spark):
     assert demo.text_column(columns("id int, body string")) == "body"
     with pytest.raises(InputError, match="TEXT=COLUMN"):
         demo.text_column(columns("title string, body string"))
+
+
+def test_an_interrupted_demo_speaks_of_no_output(spark, tiny_preset, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(job, "write_table", interrupt)
+    assert main(["demo", "--model", str(tiny_preset)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "sparkxlmr: Interrupted."
 
 
 class Terminal(io.StringIO):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -65,6 +66,15 @@ def test_the_quiet_log_is_a_file_of_the_package():
     path = option.strip('"').split("file:")[1]
     with open(path, encoding="utf-8") as properties:
         assert "rootLogger.level = error" in properties.read()
+
+
+def test_the_remark_about_pandas_is_ignored_and_nothing_else(spark):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        sparkxlmr.start()
+        warnings.warn("PySpark does not yet fully support pandas >= 3.0.0. Some", FutureWarning, stacklevel=1)
+        warnings.warn("PySpark does something else", FutureWarning, stacklevel=1)
+    assert [str(warning.message) for warning in seen] == ["PySpark does something else"]
 
 
 SETTINGS_OF_START = """
