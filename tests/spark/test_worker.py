@@ -42,6 +42,7 @@ def loads(monkeypatch):
 
     monkeypatch.setattr(worker, "_loaded", type(worker._loaded)())
     monkeypatch.setattr(worker, "_load", load)
+    monkeypatch.delenv(worker.TRACE, raising=False)  # these are no loads of the run's own workers
     return loaded
 
 

@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -280,10 +281,12 @@ def test_a_limit_is_pushed_below(spark, classifier):
 
 def test_one_load_a_worker_over_many_jobs(spark, classifier):
     df = classifier.setMaxSentenceLength(100).transform(assembled(spark, ["x", "y"]))
+    started = time.time()
     for _ in range(4):
         df.collect()
-    loads = [(event["pid"], event["model"]) for event in events("load")]
+    loads = [event["pid"] for event in events("load") if event["time"] > started]
     assert len(set(loads)) == len(loads)
+    assert sum(event["rows"] for event in events("score") if event["time"] > started) == 8
 
 
 def test_what_reaches_the_executors_is_small_and_holds_no_model(spark, classifier):
