@@ -24,6 +24,7 @@ from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
 from sparkxlmr.presets.home import home
 from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.host import unpacked_once, verified_folder
 from sparkxlmr.spark.compat import conf, is_connect, is_local
 from sparkxlmr.spark.model_ref import WAYS, ModelRef
@@ -32,10 +33,6 @@ from sparkxlmr.spark.model_ref import WAYS, ModelRef
 PIECE = 256 << 20
 #: Session setting by which a user says that driver and executors see the same folders: "auto" is then "path".
 SHARED_DISK = "spark.sparkxlmr.sharedDisk"
-#: Engines that never look at a GPU. A worker that runs one leaves its process's devices as they are: the
-#: user's own functions run there too.
-CPU_ENGINES = frozenset({"openvino"})
-
 #: Models whose broadcast pieces executors are asked to keep; workers have unpacked those of the others.
 MAX_BROADCAST = 4
 
@@ -70,7 +67,8 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
     `way` is one of :data:`WAYS`; `precision` is passed on to the predictor.
     """
     way = resolve_way(way, spark)
-    assigned = not is_local(spark) and bundle.engine not in CPU_ENGINES
+    # A worker of an engine without use for GPUs leaves its devices alone: the user's own functions run there.
+    assigned = not is_local(spark) and engine_named(bundle.engine).uses_gpu
     if way == "path":
         return ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
     key = (_session_key(spark), bundle.hash, way)

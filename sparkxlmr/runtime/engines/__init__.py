@@ -37,12 +37,14 @@ class Runner(Protocol):
 
 
 class Engine(Protocol):
-    """What runs a bundle. `install`: the command that installs it; `revision` counts changes of `compile`."""
+    """What runs a bundle. `install`: the command that installs it; `revision` counts changes of `compile`;
+    `uses_gpu`: whether it ever looks at one."""
 
     name: str
     install: str
     precisions: tuple[str, ...]
     revision: int
+    uses_gpu: bool
 
     def installed(self) -> bool:
         """Whether the framework is there; imports nothing."""

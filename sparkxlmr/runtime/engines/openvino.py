@@ -28,6 +28,7 @@ class OpenVinoEngine:
     install = "pip install openvino"
     precisions = ("float32", "bfloat16")
     revision = 1
+    uses_gpu = False
 
     def installed(self) -> bool:
         return importlib.util.find_spec("openvino") is not None

@@ -35,6 +35,7 @@ class TensorFlowEngine:
     install = "pip install 'sparkxlmr[cpu]', or 'sparkxlmr[gpu]' where there are GPUs"
     precisions = ("float32",)
     revision = 1
+    uses_gpu = True
 
     def installed(self) -> bool:
         return importlib.util.find_spec("tensorflow") is not None

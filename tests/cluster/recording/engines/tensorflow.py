@@ -26,6 +26,7 @@ class RecordingEngine:
     install = "nothing to install"
     precisions = ("float32",)
     revision = 1
+    uses_gpu = True
 
     def installed(self):
         return True
