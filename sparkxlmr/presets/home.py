@@ -25,10 +25,10 @@ def home() -> Path:
         EnvironmentNotReadyError: ``$SPARKXLMR_HOME`` begins with the home folder of a user who has none, or
             the temporary folder is open to others.
 
-    >>> os.environ["SPARKXLMR_HOME"] = "/data/models"
-    >>> home().as_posix()
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, SPARKXLMR_HOME="/data/models"):
+    ...     home().as_posix()
     '/data/models'
-    >>> del os.environ["SPARKXLMR_HOME"]
     """
     chosen = os.environ.get(HOME)
     if chosen:

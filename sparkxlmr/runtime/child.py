@@ -12,6 +12,7 @@ this package's own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -54,7 +55,8 @@ class ChildPredictor:
     def close(self) -> None:
         """End the child: it leaves when its input ends."""
         if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # a child that died has left already
+                self._process.stdin.close()
         self._process.wait()
 
     def __del__(self) -> None:
