@@ -114,7 +114,7 @@ class Setting(Param):
     def but(self, **changes: Any) -> Setting:
         """The same declaration with some arguments of :func:`param` changed, for a subclass.
 
-        >>> Annotator.outputCol.but(default="document").default   # doctest: +SKIP
+        >>> param("Name of the new column.", str).but(default="document").default
         'document'
         """
         arguments = {
