@@ -1,0 +1,46 @@
+"""A real run that is interrupted, or killed, while it writes: what it leaves behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+N_ROWS = 400_000  # a minute of work: the signal comes in its middle
+DEADLINE = 120
+
+
+def until_it_writes(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a task has begun a file beside the place of the output."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(folder.glob(".out.parquet.*/_temporary/*/*")):
+            return
+        time.sleep(0.1)
+    process.kill()
+    pytest.fail(f"nothing was being written: {process.communicate()}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the signals are POSIX's")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+def test_nothing_that_looks_complete_is_left(sent: signal.Signals, tmp_path: Path) -> None:
+    texts = tmp_path / "in.txt"
+    texts.write_text("".join(f"line {row} of a long file, one like the other\n" for row in range(N_ROWS)))
+    out = tmp_path / "out.parquet"
+    command = [sys.executable, "-m", "sparkxlmr", "classify", str(texts), "--output", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until_it_writes(tmp_path, process)
+    process.send_signal(sent)
+    said = process.communicate(timeout=DEADLINE)[1]
+
+    assert not out.exists()
+    left = [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert left == ["in.txt"]
+    if sent is signal.SIGINT:
+        assert process.returncode == 1
+        assert said.splitlines()[-1] == "sparkxlmr: Interrupted: nothing was written."
+        assert not list(tmp_path.glob(".out.parquet.*"))
