@@ -2,21 +2,29 @@
 
 - `Pieces`: Naive Bayes over the pieces of the shipped vocabulary, the linear bag that the model starts from.
 - `Trained`: the same bag trained with cross-entropy instead of counted: softmax regression on the mean of a
-  sentence's pieces.
+  sentence's pieces; also over vocabularies of other sizes, trained on all texts alike.
 - `Ngrams`: Naive Bayes over characters, 1 to 5 of them within a word and its two spaces, hashed to 2**20
   rows: 215 million numbers.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import sentencepiece
 from evidence import log_evidence
+from recipe import Recipe
 from rows import Rows
 from scipy.sparse import csr_matrix
 from scipy.special import softmax
+from vocabulary import train_vocabulary
+
+#: pieces of the vocabularies that most would start with
+PLAIN_VOCABULARIES = (16_000, 64_000)
 
 _ORDERS = 5
 _BITS = 20
@@ -85,6 +93,14 @@ class Trained(Pieces):
         share = np.repeat(1 / np.maximum(lengths, 1), lengths).astype(np.float32)
         place = np.repeat(np.arange(len(ids)), lengths)
         return csr_matrix((share, (place, np.concatenate(ids))), shape=(len(ids), self.n_ids))
+
+
+def plain_vocabulary(texts: Sequence[str], n_pieces: int) -> bytes:
+    """A SentencePiece model of all texts, as one would train it first."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vocabulary.spm"
+        train_vocabulary(texts, replace(Recipe(), vocabulary_pieces=n_pieces, normalization="nmt_nfkc"), path)
+        return path.read_bytes()
 
 
 class Ngrams(Bag):

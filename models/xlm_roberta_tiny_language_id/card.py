@@ -62,6 +62,7 @@ def results(found: dict[str, Any]) -> str:
         ("**this model**", found),
         ("Naive Bayes over this model's pieces", found["baselines"]["pieces"]),
         ("softmax regression over this model's pieces", found["baselines"]["trained"]),
+        *_plain(found["baselines"]),
         ("Naive Bayes over 1 to 5 characters", found["baselines"]["ngrams"]),
     ]
     lines = [
@@ -73,6 +74,12 @@ def results(found: dict[str, Any]) -> str:
         size = f"{of['numbers'] / 1e6:.1f} million"
         lines.append(f"| {name} | {size} | " + " | ".join(map(_number, cells)) + " |")
     return "\n".join(lines)
+
+
+def _plain(baselines: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The trained bags over vocabularies of other sizes, smallest first."""
+    sizes = sorted(int(name.split("_")[1]) for name in baselines if name.startswith("trained_"))
+    return [(f"softmax regression over {size:,} pieces", baselines[f"trained_{size}"]) for size in sizes]
 
 
 def languages(f1: dict[str, float]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from baselines import Ngrams, Pieces, Trained
+from baselines import PLAIN_VOCABULARIES, Ngrams, Pieces, Trained, plain_vocabulary
 from rows import Rows, read
 from scores import accuracy, confusions, f1_scores, macro_f1
 from vocabulary import first_sixths
@@ -59,7 +59,12 @@ def measure(folder: Path, train: Rows, rows: Rows) -> dict[str, Any]:
         return predictor.logits(texts, preset.sequence_length).logits.argmax(1)
 
     best = model(rows.texts)
-    bags = {"pieces": Pieces(train, proto), "trained": Trained(train, proto), "ngrams": Ngrams(train)}
+    bags = {
+        "pieces": Pieces(train, proto),
+        "trained": Trained(train, proto),
+        **{f"trained_{k}": Trained(train, plain_vocabulary(train.texts, k)) for k in PLAIN_VOCABULARIES},
+        "ngrams": Ngrams(train),
+    }
     return {
         "rows": len(rows),
         "train_rows": len(train),
