@@ -103,7 +103,7 @@ class XLMRobertaBackbone(Backbone):
 
     @classmethod
     def from_shape(cls, config: BackboneConfig, **kwargs: Any) -> XLMRobertaBackbone:
-        return cls(**{**_arguments(config), **kwargs})
+        return cls(**{**config.arguments(), **kwargs})
 
     def shape(self) -> BackboneConfig:
         return self._shape
@@ -129,21 +129,8 @@ class XLMRobertaBackbone(Backbone):
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            **_arguments(self._shape),
+            **self._shape.arguments(),
         }
-
-
-def _arguments(config: BackboneConfig) -> dict[str, Any]:
-    return {
-        "vocabulary_size": config.vocabulary_size,
-        "num_layers": config.num_layers,
-        "num_heads": config.num_heads,
-        "hidden_dim": config.hidden_dim,
-        "intermediate_dim": config.intermediate_dim,
-        "dropout": config.dropout,
-        "max_sequence_length": config.max_sequence_length,
-        "layer_norm_epsilon": config.layer_norm_epsilon,
-    }
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")

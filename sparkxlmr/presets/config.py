@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from sparkxlmr.errors import SettingError
 
@@ -56,6 +57,14 @@ class BackboneConfig:
     @property
     def head_dim(self) -> int:
         return self.hidden_dim // self.num_heads
+
+    def arguments(self) -> dict[str, Any]:
+        """The numbers by name, as the family's backbone class takes them.
+
+        >>> sorted(BackboneConfig(9, 1, 2, 4, 8).arguments().items())[:2]
+        [('dropout', 0.1), ('hidden_dim', 4)]
+        """
+        return {name: value for name, value in asdict(self).items() if name != "family"}
 
 
 @dataclass(frozen=True)

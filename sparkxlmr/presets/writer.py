@@ -182,15 +182,8 @@ def _object(module: str, class_name: str, name: str, dtype: str, config: Mapping
 
 
 def _backbone(config: BackboneConfig) -> dict[str, Any]:
-    numbers = {
-        "vocabulary_size": config.vocabulary_size,
-        "num_layers": config.num_layers,
-        "num_heads": config.num_heads,
-        "hidden_dim": config.hidden_dim,
-        "intermediate_dim": config.intermediate_dim,
-        "dropout": config.dropout,
-        "max_sequence_length": config.max_sequence_length,
-    }
+    numbers = config.arguments()
+    del numbers["layer_norm_epsilon"]  # keras-hub's class does not take it
     return _object("xlm_roberta_backbone", "XLMRobertaBackbone", "xlm_roberta_backbone", "float32", numbers)
 
 

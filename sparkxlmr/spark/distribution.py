@@ -21,7 +21,7 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
-from sparkxlmr.presets.home import home
+from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.engines import engine_named
@@ -73,7 +73,7 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
         return ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
     key = (_session_key(spark), bundle.hash, way)
     if key not in _sent:
-        archive = pack(bundle, home() / "archives")
+        archive = pack(bundle, folder_in_home("archives"))
         pieces: tuple[Any, ...] = ()
         if way == "broadcast":
             pieces = _broadcast(spark, archive)
