@@ -2,6 +2,7 @@
 # make demo INPUT=f    the same on your file (CSV, JSON lines, Parquet, plain text); TEXT=column names its texts
 # make test            every check and test of the main environment
 # make test-matrix     the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster
+# make docs            the documentation as a site, in build/docs/index.html
 # make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
 # make clean           remove what these made (environments too)
 # Needs Python 3.11 or newer and make; choose another Python with make PYTHON=python3.11 ...
@@ -12,7 +13,7 @@ SETUP := tests/environments/environment.py
 MATRIX := tests/environments/matrix.py
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-matrix cluster-env clean
+.PHONY: help demo test test-matrix docs cluster-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -29,6 +30,11 @@ test:
 
 test-matrix:
 	@$(PYTHON) $(MATRIX)
+
+docs:
+	@$(PYTHON) $(SETUP) docs
+	$(VENV_PYTHON) -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo build/docs/index.html
 
 cluster-env:
 	@$(PYTHON) $(MATRIX) pack

@@ -1,6 +1,6 @@
 """Virtual environments beside the checkout, each kept under a hash of what was asked for.
 
-    python tests/environments/environment.py demo|test   # .venv, for make demo and make test
+    python tests/environments/environment.py demo|test|docs   # .venv, for make demo, make test, make docs
 
 Needs only Python's standard library, because it runs before anything is installed.
 """
@@ -17,7 +17,11 @@ import venv
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-EXTRAS = {"demo": ["spark"], "test": ["spark", "cpu", "java", "hub", "dev"]}
+EXTRAS = {
+    "demo": ["spark"],
+    "test": ["spark", "cpu", "java", "hub", "docs", "dev"],
+    "docs": ["spark", "cpu", "hub", "docs"],
+}
 LEAST_PYTHON = (3, 11)
 
 
