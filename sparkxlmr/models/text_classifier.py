@@ -13,7 +13,7 @@ from sparkxlmr.models.backbone import Backbone
 from sparkxlmr.models.layers import dense
 from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.task import Task
-from sparkxlmr.presets.config import TaskConfig, check_count, check_dropout
+from sparkxlmr.presets.config import TextClassifierConfig, check_count, check_dropout
 from sparkxlmr.presets.keras_hub import default_labels
 from sparkxlmr.presets.preset import Preset
 
@@ -115,9 +115,9 @@ class TextClassifier(Task):
         if self.built:
             self.optimizer.build(self.trainable_variables)
 
-    def head_config(self) -> TaskConfig:
+    def head_config(self) -> TextClassifierConfig:
         activation = keras.activations.serialize(self.activation)
-        return TaskConfig(
+        return TextClassifierConfig(
             num_classes=self.num_classes,
             hidden_dim=self.hidden_dim or self.backbone.shape().hidden_dim,
             activation=None if activation == "linear" else str(activation),
@@ -193,7 +193,7 @@ def _saved_head(preset: Preset) -> dict[str, Any]:
             "num_classes, for a new head",
             "pass num_classes=..., then train",
         )
-    if task.kind != TextClassifier.kind:
+    if not isinstance(task, TextClassifierConfig):
         raise NotAPresetError(
             f"The preset {preset.path} holds a {task.kind}",
             f"a {TextClassifier.kind}",

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
 
 from sparkxlmr.errors import SettingError
 
 # Far above any model's, and low enough that a spoilt number is refused before lists of that length are made.
 MOST_CLASSES, MOST_LAYERS = 1_000_000, 1_000
+ACTIVATIONS = ("gelu", "gelu_tanh", "relu")
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The shape of an encoder, in keras-hub's words.
+    """The shape of an encoder, in keras-hub's words; this class itself is XLM-R's.
 
-    ``layer_norm_epsilon`` is Hugging Face's ``layer_norm_eps``; keras-hub fixes it at 1e-5 for XLM-R.
+    Where keras-hub fixes a number (``layer_norm_epsilon``, ``activation``, ``attention_dropout``), it is the
+    default here: a preset that has another cannot be read by keras-hub with the same answers.
+
+    Attributes:
+        layer_norm_epsilon: Hugging Face's ``layer_norm_eps``.
+        activation: of the feed-forward layers: ``"gelu"`` (exact), ``"gelu_tanh"`` (Hugging Face's
+            ``gelu_new`` and ``gelu_pytorch_tanh``) or ``"relu"``.
+        attention_dropout: of the attention's probabilities; None is the same as ``dropout``.
 
     Raises:
         SettingError: a count below 1, more than 1,000 layers, heads that do not divide ``hidden_dim``, a
-            dropout outside [0, 1), an epsilon outside (0, 1).
+            dropout outside [0, 1), an epsilon outside (0, 1), or an unknown activation.
     """
+
+    family: ClassVar[str] = "xlm_roberta"
 
     vocabulary_size: int
     num_layers: int
@@ -30,10 +40,11 @@ class BackboneConfig:
     dropout: float = 0.1
     max_sequence_length: int = 512
     layer_norm_epsilon: float = 1e-5
-    family: str = "xlm_roberta"
+    activation: str = "gelu"
+    attention_dropout: float | None = None
 
     def __post_init__(self) -> None:
-        for field in (
+        for name in (
             "vocabulary_size",
             "num_layers",
             "num_heads",
@@ -41,7 +52,7 @@ class BackboneConfig:
             "intermediate_dim",
             "max_sequence_length",
         ):
-            check_count(field, getattr(self, field), MOST_LAYERS if field == "num_layers" else None)
+            check_count(name, getattr(self, name), MOST_LAYERS if name == "num_layers" else None)
         if self.hidden_dim % self.num_heads:
             raise SettingError(
                 f"hidden_dim is {self.hidden_dim} and num_heads is {self.num_heads}",
@@ -49,45 +60,132 @@ class BackboneConfig:
                 "change one of the two",
             )
         check_dropout(self.dropout)
-        if not 0 < self.layer_norm_epsilon < 1:
-            raise SettingError(
-                f"layer_norm_epsilon is {self.layer_norm_epsilon}", "a small positive number", "1e-5 is usual"
-            )
+        if self.attention_dropout is not None:
+            check_dropout(self.attention_dropout)
+        check_epsilon(self.layer_norm_epsilon)
+        check_activation(self.activation)
 
     @property
     def head_dim(self) -> int:
         return self.hidden_dim // self.num_heads
 
+    @property
+    def token_dim(self) -> int:
+        """The width of the token embedding, to which the masked language model's output is tied."""
+        return self.hidden_dim
+
     def arguments(self) -> dict[str, Any]:
         """The numbers by name, as the family's backbone class takes them.
 
-        >>> sorted(BackboneConfig(9, 1, 2, 4, 8).arguments().items())[:2]
+        >>> sorted(BackboneConfig(9, 1, 2, 4, 8).arguments().items())[2:4]
         [('dropout', 0.1), ('hidden_dim', 4)]
         """
-        return {name: value for name, value in asdict(self).items() if name != "family"}
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class AlbertConfig(BackboneConfig):
+    """The shape of an ALBERT encoder (Lan et al. 2019).
+
+    Attributes:
+        embedding_dim: the width of the embeddings, projected to ``hidden_dim``.
+        num_groups: how many groups of layers have weights of their own.
+        num_inner_repetitions: layers of a group, each with its own weights; ``num_layers`` counts the passes
+            through a group, so the text goes through ``num_layers * num_inner_repetitions`` layers.
+        num_segments: rows of the segment embedding.
+
+    Raises:
+        SettingError: as :class:`BackboneConfig`, or groups that do not divide ``num_layers``.
+
+    >>> AlbertConfig(9, 4, 2, 4, 8, embedding_dim=3, num_groups=2).activation
+    'gelu_tanh'
+    """
+
+    family: ClassVar[str] = "albert"
+
+    dropout: float = 0.0
+    layer_norm_epsilon: float = 1e-12
+    activation: str = "gelu_tanh"
+    embedding_dim: int = field(kw_only=True)
+    num_groups: int = 1
+    num_inner_repetitions: int = 1
+    num_segments: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("embedding_dim", self.embedding_dim)
+        check_count("num_segments", self.num_segments)
+        check_count("num_inner_repetitions", self.num_inner_repetitions, MOST_LAYERS)
+        check_count("num_groups", self.num_groups)
+        if self.num_layers % self.num_groups:
+            raise SettingError(
+                f"num_layers is {self.num_layers} and num_groups is {self.num_groups}",
+                "a number of layers that the groups divide",
+                "change one of the two",
+            )
+
+    @property
+    def token_dim(self) -> int:
+        return self.embedding_dim
 
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """The head on an encoder.
+    """The head on an encoder; ``kind`` says which."""
 
-    ``hidden_dim`` is the width of the dense layer before the logits; ``activation`` is None where the model
-    answers logits, as by default.
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class TextClassifierConfig(TaskConfig):
+    """A classification head.
+
+    ``hidden_dim`` is the width of the dense layer before the logits, None where there is none (ALBERT's
+    pooler takes its place); ``activation`` is None where the model answers logits, as by default.
 
     Raises:
         SettingError: a count below 1, more than 1,000,000 classes, or a dropout outside [0, 1).
     """
 
+    kind: ClassVar[str] = "text_classifier"
+
     num_classes: int
-    hidden_dim: int
+    hidden_dim: int | None
     activation: str | None = None
     dropout: float = 0.0
-    kind: str = "text_classifier"
 
     def __post_init__(self) -> None:
         check_count("num_classes", self.num_classes, MOST_CLASSES)
-        check_count("hidden_dim", self.hidden_dim)
+        if self.hidden_dim is not None:
+            check_count("hidden_dim", self.hidden_dim)
         check_dropout(self.dropout)
+
+
+@dataclass(frozen=True)
+class MaskedLMConfig(TaskConfig):
+    """The head of a masked language model: dense, ``activation``, layer norm, tied token matrix and bias.
+
+    Raises:
+        SettingError: an epsilon outside (0, 1), or an unknown activation.
+    """
+
+    kind: ClassVar[str] = "masked_lm"
+
+    activation: str = "gelu"
+    layer_norm_epsilon: float = 1e-5
+
+    def __post_init__(self) -> None:
+        check_epsilon(self.layer_norm_epsilon)
+        check_activation(self.activation)
+
+    @classmethod
+    def of_keras_hub(cls, config: BackboneConfig) -> MaskedLMConfig:
+        """The head that keras-hub 0.32 puts on an encoder of this family, whatever the encoder's numbers.
+
+        >>> MaskedLMConfig.of_keras_hub(AlbertConfig(9, 4, 2, 4, 8, embedding_dim=3))
+        MaskedLMConfig(activation='gelu_tanh', layer_norm_epsilon=1e-05)
+        """
+        return cls(activation=type(config).activation)
 
 
 def check_count(name: str, value: object, most: int | None = None) -> None:
@@ -101,3 +199,15 @@ def check_count(name: str, value: object, most: int | None = None) -> None:
 def check_dropout(value: float) -> None:
     if not 0 <= value < 1:
         raise SettingError(f"dropout is {value!r}", "a number from 0 to below 1", "0.1 is usual")
+
+
+def check_epsilon(value: float) -> None:
+    if not 0 < value < 1:
+        raise SettingError(f"layer_norm_epsilon is {value}", "a small positive number", "1e-5 is usual")
+
+
+def check_activation(value: str) -> None:
+    if value not in ACTIVATIONS:
+        raise SettingError(
+            f"activation is {value!r}", f"one of {', '.join(map(repr, ACTIVATIONS))}", "pass one of them"
+        )

@@ -11,9 +11,15 @@ from typing import Any
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
-from sparkxlmr.presets.config import MOST_CLASSES, BackboneConfig, TaskConfig, check_count
+from sparkxlmr.presets.config import (
+    MOST_CLASSES,
+    BackboneConfig,
+    TaskConfig,
+    TextClassifierConfig,
+    check_count,
+)
 from sparkxlmr.presets.keras_hub import default_labels, read_json
-from sparkxlmr.presets.tables import HF_IGNORED, HF_PREFIX, Entry, entries, refuse_names, refuse_shape
+from sparkxlmr.presets.tables import ARCHITECTURES, Entry, entries, refuse_names, refuse_shape
 
 CONFIG, WEIGHTS, WEIGHTS_INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 VOCABULARY = "sentencepiece.bpe.model"
@@ -92,7 +98,7 @@ def describe(folder: Path) -> tuple[BackboneConfig, TaskConfig | None, tuple[str
         return config, None, ()
     labels = _labels(document)
     dropout = document.get("classifier_dropout")
-    task = TaskConfig(
+    task = TextClassifierConfig(
         num_classes=len(labels),
         hidden_dim=config.hidden_dim,
         dropout=config.dropout if dropout is None else dropout,
@@ -123,13 +129,15 @@ def read_weights(folder: Path, expected: Iterable[Entry]) -> dict[str, np.ndarra
         DamagedModelError, WeightsError: as :func:`read_checkpoint`.
     """
     arrays = _tensors(folder)
-    prefix = HF_PREFIX if any(key.startswith(HF_PREFIX) for key in arrays) else ""
+    architecture = ARCHITECTURES["xlm_roberta"]
+    has_prefix = any(key.startswith(architecture.hf_prefix) for key in arrays)
+    prefix = architecture.hf_prefix if has_prefix else ""
     expected = tuple(expected)
     wanted = {
         entry.name: [key if entry.hf_head else prefix + key for key in entry.hf_keys] for entry in expected
     }
     known = {key for keys in wanted.values() for key in keys}
-    ignored = {prefix + key for key in HF_IGNORED}
+    ignored = {prefix + key for key in architecture.hf_ignored}
     refuse_names(known - arrays.keys(), arrays.keys() - known - ignored, str(folder))
     result = {}
     for entry in expected:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig, check_count
-from sparkxlmr.presets.tables import Entry, hub_layer, refuse_names, refuse_shape
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig, check_count
+from sparkxlmr.presets.tables import Entry, refuse_names, refuse_shape
 
 if TYPE_CHECKING:
     import h5py
@@ -51,8 +51,8 @@ def describe(folder: Path) -> Description:
     labels: tuple[str, ...] = ()
     if (folder / TASK).is_file():
         document = read_json(folder / TASK)
-        task = _task_config(document, config, folder / TASK)
-        labels = _labels(document.get("classes"), task.num_classes, folder / TASK)
+        task = classifier = _task_config(document, config, folder / TASK)
+        labels = _labels(document.get("classes"), classifier.num_classes, folder / TASK)
     settings: Mapping[str, Any] = {}
     if (folder / PREPROCESSOR).is_file():
         settings = _inner(read_json(folder / PREPROCESSOR), folder / PREPROCESSOR)
@@ -108,14 +108,14 @@ def backbone_config(document: Mapping[str, Any], path: Path) -> BackboneConfig:
         ) from error
 
 
-def _task_config(document: Mapping[str, Any], config: BackboneConfig, path: Path) -> TaskConfig:
+def _task_config(document: Mapping[str, Any], config: BackboneConfig, path: Path) -> TextClassifierConfig:
     _expect_class(document, ("XLMRobertaTextClassifier",), path)
     inner = _inner(document, path)
     activation = inner.get("activation")
     if isinstance(activation, Mapping):  # some Keras versions write a function as {"class_name": ..., ...}
         activation = activation.get("config")
     try:
-        return TaskConfig(
+        return TextClassifierConfig(
             num_classes=inner["num_classes"],
             hidden_dim=inner.get("hidden_dim") or config.hidden_dim,
             activation=None if activation in (None, "linear") else str(activation),
@@ -232,51 +232,3 @@ def _datasets(file: h5py.File) -> set[str]:
 def _ignored(place: str) -> bool:
     # keras-hub keeps the optimizer's step count and learning rate of a compiled task; a model needs neither.
     return place.startswith("optimizer/")
-
-
-def model_groups(config: BackboneConfig) -> dict[str, str]:
-    """Every ``vars`` group of keras-hub's ``model.weights.h5`` and the Keras name of its layer."""
-    groups = {
-        "": "xlm_roberta_backbone",
-        "layers/dropout": "embeddings_dropout",
-        "layers/input_layer": "token_ids",
-        "layers/input_layer_1": "padding_mask",
-        "layers/layer_normalization": "embeddings_layer_norm",
-        "layers/token_and_position_embedding": "embeddings",
-        "layers/token_and_position_embedding/position_embedding": "position_embedding",
-        "layers/token_and_position_embedding/token_embedding": "token_embedding",
-    }
-    for i in range(config.num_layers):
-        number = f"_{i}" if i else ""
-        layer = {
-            "": f"transformer_layer_{i}",
-            "/_feedforward_dropout": "feedforward_dropout",
-            "/_feedforward_intermediate_dense": "feedforward_intermediate_dense",
-            "/_feedforward_layer_norm": "feedforward_layer_norm",
-            "/_feedforward_output_dense": "feedforward_output_dense",
-            "/_self_attention_dropout": "self_attention_dropout",
-            "/_self_attention_layer": "self_attention_layer",
-            "/_self_attention_layer/_dropout_layer": f"dropout{number}",
-            "/_self_attention_layer/_softmax": f"softmax{number}",
-            "/_self_attention_layer/key_dense": "key",
-            "/_self_attention_layer/output_dense": "attention_output",
-            "/_self_attention_layer/query_dense": "query",
-            "/_self_attention_layer/value_dense": "value",
-            "/_self_attention_layer_norm": "self_attention_layer_norm",
-        }
-        groups.update({f"layers/{hub_layer(i)}{part}": name for part, name in layer.items()})
-    return groups
-
-
-def task_groups() -> dict[str, str]:
-    """Every ``vars`` group of a text classifier's ``task.weights.h5`` and the Keras name of its layer."""
-    return {
-        "": "xlm_roberta_text_classifier",
-        "layers/dense": "pooled_dense",
-        "layers/dense_1": "logits",
-        "layers/dropout": "pooled_dropout",
-        "layers/dropout_1": "output_dropout",
-        "optimizer": "adam",
-        "preprocessor": "xlm_roberta_text_classifier_preprocessor",
-        "preprocessor/tokenizer": "xlm_roberta_tokenizer",
-    }

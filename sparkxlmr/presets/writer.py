@@ -18,8 +18,8 @@ import numpy as np
 
 from sparkxlmr import __version__
 from sparkxlmr.errors import OutputError, SettingError, WeightsError
-from sparkxlmr.presets import keras_hub
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig, check_count
+from sparkxlmr.presets import keras_hub, tables
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig, check_count
 from sparkxlmr.presets.files import sha256_of, to_disk
 from sparkxlmr.presets.tables import Entry, check, entries
 
@@ -105,7 +105,7 @@ def write_preset(
 def _check_labels(labels: Sequence[str] | None, task: TaskConfig | None) -> None:
     if labels is None:
         return
-    num_classes = 0 if task is None else task.num_classes
+    num_classes = task.num_classes if isinstance(task, TextClassifierConfig) else 0
     if len(labels) != num_classes:
         raise SettingError(
             f"There are {len(labels)} label names for {num_classes} classes",
@@ -183,7 +183,8 @@ def _object(module: str, class_name: str, name: str, dtype: str, config: Mapping
 
 def _backbone(config: BackboneConfig) -> dict[str, Any]:
     numbers = config.arguments()
-    del numbers["layer_norm_epsilon"]  # keras-hub's class does not take it
+    for name in ("layer_norm_epsilon", "activation", "attention_dropout"):
+        del numbers[name]  # keras-hub's class does not take it
     return _object("xlm_roberta_backbone", "XLMRobertaBackbone", "xlm_roberta_backbone", "float32", numbers)
 
 
@@ -223,6 +224,7 @@ def _task(task: TaskConfig, backbone: dict[str, Any], preprocessor: dict[str, An
         "float32",
         {},
     )
+    assert isinstance(task, TextClassifierConfig)
     document["config"] = {
         "backbone": backbone,
         "preprocessor": preprocessor,
@@ -267,9 +269,16 @@ def _write_h5(
 ) -> None:
     import h5py
 
-    groups = {"model": keras_hub.model_groups(config)}
+    architecture = tables.of(config)
+    groups = {"model": architecture.encoder_groups(config)}
     if task is not None:
-        groups["task"] = keras_hub.task_groups()
+        groups["task"] = {
+            "": "xlm_roberta_text_classifier",
+            **architecture.head_groups[task.kind],
+            "optimizer": "adam",
+            "preprocessor": "xlm_roberta_text_classifier_preprocessor",
+            "preprocessor/tokenizer": "xlm_roberta_tokenizer",
+        }
     for kind, names in groups.items():
         with h5py.File(folder / keras_hub.WEIGHTS_FILES[kind], "w") as file:
             for place, layer_name in names.items():

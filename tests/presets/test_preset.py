@@ -25,7 +25,7 @@ from sparkxlmr.errors import (
     WeightsError,
 )
 from sparkxlmr.presets import builtin, hugging_face
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets.config import BackboneConfig, TextClassifierConfig
 from sparkxlmr.presets.home import folder_in_home, home
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.tables import entries
@@ -52,7 +52,7 @@ def edit_json(path, change):
 def test_a_keras_hub_preset(hub):
     preset = Preset.open(hub)
     assert preset.config == CONFIG
-    assert preset.task == TaskConfig(num_classes=4, hidden_dim=48)
+    assert preset.task == TextClassifierConfig(num_classes=4, hidden_dim=48)
     assert preset.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3")
     assert (preset.name, preset.sequence_length, preset.truncate) == ("hub", 128, "round_robin")
     assert preset.vocabulary_path.is_file()
@@ -71,7 +71,7 @@ def test_a_hugging_face_checkpoint(checkpoint):
 
     preset = Preset.open(str(checkpoint))
     assert preset.config == CONFIG
-    assert preset.task == TaskConfig(num_classes=4, hidden_dim=48, dropout=0.1)
+    assert preset.task == TextClassifierConfig(num_classes=4, hidden_dim=48, dropout=0.1)
     assert preset.labels == ("World", "Sports", "Business", "Sci/Tech")
     assert preset.sequence_length == 128
     raw, weights = load_file(checkpoint / "model.safetensors"), preset.weights()
@@ -410,7 +410,7 @@ def test_a_home_that_cannot_be_written_to(monkeypatch, tmp_path):
 
 def test_built_in_presets_open_by_name(monkeypatch, fixtures, tmp_path):
     monkeypatch.setattr(builtin, "_root", lambda: fixtures / "keras_hub")
-    assert builtin.names() == ("xlmr_text_classifier",)
+    assert builtin.names() == ("albert_text_classifier", "xlmr_masked_lm", "xlmr_text_classifier")
     assert Preset.open("xlmr_text_classifier").name == "xlmr_text_classifier"
     with pytest.raises(PresetNotFoundError, match="xlmr_text_classifier"):
         builtin.locate("another")

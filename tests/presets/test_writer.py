@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sparkxlmr.errors import DamagedModelError, OutputError, SettingError, WeightsError
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets.config import BackboneConfig, TextClassifierConfig
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.tables import entries
 from sparkxlmr.presets.writer import write_preset
@@ -179,4 +179,4 @@ def test_configs_check_themselves(change, message):
 
 def test_task_config_checks_itself():
     with pytest.raises(SettingError, match="num_classes is -1"):
-        TaskConfig(num_classes=-1, hidden_dim=4)
+        TextClassifierConfig(num_classes=-1, hidden_dim=4)
