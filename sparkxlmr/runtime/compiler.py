@@ -10,11 +10,11 @@ from pathlib import Path
 from sparkxlmr.errors import NotAPresetError, OutputError, SparkxlmrError
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.presets.home import folder_in_home
+from sparkxlmr.presets.locks import locked
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import BUNDLES, MANIFEST, Bundle, Manifest, describe_file, describe_files
 from sparkxlmr.runtime.engine_choice import require_installed
 from sparkxlmr.runtime.engines import engine_named
-from sparkxlmr.runtime.locks import locked
 
 TEXT_CLASSIFIER = "text_classifier"
 _VOCABULARY = "vocabulary.spm"

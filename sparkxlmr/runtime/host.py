@@ -15,9 +15,9 @@ from pathlib import Path
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.presets.home import private_folder, temporary_folder
+from sparkxlmr.presets.locks import locked
 from sparkxlmr.runtime.archive import unpack
 from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.locks import locked
 
 # A folder for the copies and marks of this host, where the system's temporary folder is too small or shared.
 HOST_FOLDER = "SPARKXLMR_HOST_FOLDER"

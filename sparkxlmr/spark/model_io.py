@@ -24,8 +24,8 @@ from pyspark.sql import functions as F
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
 from sparkxlmr.presets.files import sha256_of
 from sparkxlmr.presets.home import home
+from sparkxlmr.presets.locks import locked
 from sparkxlmr.presets.preset import Preset
-from sparkxlmr.runtime.locks import locked
 from sparkxlmr.spark.compat import metadata_session
 
 #: Bytes of a row, and of the rows written or read in one go: the driver never holds more than one group.
