@@ -17,7 +17,7 @@ import numpy as np
 from evidence import READS_TOKENS
 from recipe import Recipe
 
-from sparkxlmr.text.tokenizer import XlmRobertaTokenizer
+from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
 
 Arrays = Mapping[str, Any]
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 256)

@@ -35,7 +35,7 @@ from sparkxlmr.models import (
     XLMRobertaTokenizer,
 )
 from sparkxlmr.models.weights import assign
-from sparkxlmr.text.tokenizer import XlmRobertaTokenizer
+from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
 
 _PROBE = 64
 _ABOVE_THE_VOCABULARY = (

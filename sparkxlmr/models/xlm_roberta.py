@@ -12,7 +12,7 @@ from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.text_classifier import TextClassifier
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.config import BackboneConfig
-from sparkxlmr.text.tokenizer import XlmRobertaTokenizer
+from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
@@ -26,6 +26,8 @@ class XLMRobertaBackbone(Backbone):
         max_sequence_length: the most ids that fit.
         dtype: a dtype policy, for example ``"bfloat16"`` or ``"mixed_float16"``.
         layer_norm_epsilon: 1e-5 in every published XLM-R; keras-hub cannot read presets with another.
+        activation: of the feed-forward layers: ``"gelu"``, ``"gelu_tanh"`` or ``"relu"``.
+        attention_dropout: of the attention's probabilities while training; None is ``dropout``.
 
     >>> import numpy as np
     >>> backbone = XLMRobertaBackbone(vocabulary_size=50, num_layers=1, num_heads=2, hidden_dim=8,
@@ -48,6 +50,8 @@ class XLMRobertaBackbone(Backbone):
         max_sequence_length: int = 512,
         dtype: Any = None,
         layer_norm_epsilon: float = 1e-5,
+        activation: str = "gelu",
+        attention_dropout: float | None = None,
         **kwargs: Any,
     ) -> None:
         config = BackboneConfig(
@@ -59,54 +63,30 @@ class XLMRobertaBackbone(Backbone):
             dropout=dropout,
             max_sequence_length=max_sequence_length,
             layer_norm_epsilon=layer_norm_epsilon,
+            activation=activation,
+            attention_dropout=attention_dropout,
         )
         # === Layers ===
-        token_embedding = keras.layers.Embedding(
-            vocabulary_size,
-            hidden_dim,
-            embeddings_initializer=initializer(),
-            dtype=dtype,
-            name="token_embedding",
-        )
+        token_embedding = embedding(vocabulary_size, hidden_dim, "token_embedding", dtype)
         position_embedding = PositionEmbedding(max_sequence_length, dtype=dtype, name="position_embedding")
-        embeddings_norm = keras.layers.LayerNormalization(
-            epsilon=layer_norm_epsilon, dtype=dtype, name="embeddings_layer_norm"
-        )
-        embeddings_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="embeddings_dropout")
+        embeddings_norm, embeddings_dropout = normalized(config, "embeddings", dtype)
         transformer_layers = [
-            EncoderLayer(
-                SelfAttention(num_heads, dropout, dtype=dtype, name="attention"),
-                FeedForward(intermediate_dim, dtype=dtype, name="feed_forward"),
-                dropout=dropout,
-                layer_norm_epsilon=layer_norm_epsilon,
-                dtype=dtype,
-                name=f"transformer_layer_{i}",
-            )
-            for i in range(num_layers)
+            encoder_layer(config, f"transformer_layer_{i}", dtype) for i in range(num_layers)
         ]
 
         # === Functional graph ===
-        inputs = text_inputs()
+        inputs = text_inputs("token_ids", "padding_mask")
         x = position_embedding(token_embedding(inputs["token_ids"]))
         x = embeddings_dropout(embeddings_norm(x))
         for layer in transformer_layers:
             x = layer(x, padding_mask=inputs["padding_mask"])
-        super().__init__(inputs=inputs, outputs=x, **kwargs)
+        super().__init__(config, inputs, x, dtype, **kwargs)
 
         # === Config ===
-        self.dtype_policy = keras.dtype_policies.get(dtype)  # a functional model does not take it
         self.token_embedding = token_embedding
         self.position_embedding = position_embedding
         self.embeddings_norm = embeddings_norm
         self.transformer_layers = transformer_layers
-        self._shape = config
-
-    @classmethod
-    def from_shape(cls, config: BackboneConfig, **kwargs: Any) -> XLMRobertaBackbone:
-        return cls(**{**config.arguments(), **kwargs})
-
-    def shape(self) -> BackboneConfig:
-        return self._shape
 
     def named_layers(self) -> dict[str, keras.layers.Layer]:
         found: dict[str, keras.layers.Layer] = {
@@ -115,22 +95,8 @@ class XLMRobertaBackbone(Backbone):
             "embeddings.norm": self.embeddings_norm,
         }
         for i, layer in enumerate(self.transformer_layers):
-            attention, feed_forward = layer.attention, layer.feed_forward
-            for part in ("query", "key", "value", "output"):
-                found[f"layers.{i}.attention.{part}"] = getattr(attention, f"{part}_dense")
-            found[f"layers.{i}.attention.norm"] = layer.attention_norm
-            found[f"layers.{i}.feed_forward.up"] = feed_forward.up_dense
-            found[f"layers.{i}.feed_forward.down"] = feed_forward.down_dense
-            found[f"layers.{i}.feed_forward.norm"] = layer.feed_forward_norm
+            found.update(named_parts(f"layers.{i}", layer))
         return found
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            **self._shape.arguments(),
-        }
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sparkxlmr.errors import NotAPresetError, SettingError
+from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.engine_choice import require_installed, resolve_precision
 from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.planner import plan
+from sparkxlmr.text.families import tokenizer_for
 from sparkxlmr.text.packing import pack
-from sparkxlmr.text.tokenizer import XlmRobertaTokenizer
-
-_TOKENIZERS = {"xlm_roberta": XlmRobertaTokenizer}
 
 
 @dataclass(frozen=True)
@@ -47,17 +45,11 @@ class Predictor:
         max_tokens: int | None = None,
     ) -> None:
         engine = engine_named(require_installed(bundle.engine))
-        family = bundle.manifest.tokenizer["family"]
-        if family not in _TOKENIZERS:
-            raise NotAPresetError(
-                f"The bundle's tokenizer is {family!r}",
-                f"one of {sorted(_TOKENIZERS)}",
-                "use a newer sparkxlmr",
-            )
         if threads is not None and threads < 1:
             raise SettingError(f"threads is {threads}", "at least 1", "leave it out for all cores")
         self.bundle = bundle
-        self._tokenizer = _TOKENIZERS[family](bundle.tokenizer_file)
+        recorded = bundle.manifest.tokenizer
+        self._tokenizer = tokenizer_for(recorded["family"], bundle.tokenizer_file)
         self._runner = engine.load(bundle, resolve_precision(precision, bundle.engine), threads)
         self._max_tokens = max_tokens or self._runner.batch_tokens
 

@@ -1,26 +1,24 @@
-"""XLM-R's tokenizer: text to ids and back, with ids equal to Hugging Face's slow ``XLMRobertaTokenizer``.
+"""Text to ids and back over a SentencePiece model: what all families share.
 
-The vocabulary is a SentencePiece model; the ids around it are fairseq's (Conneau et al. 2020, and
-``tokenization_xlm_roberta.py`` in Hugging Face transformers): ``<s>`` 0, ``<pad>`` 1, ``</s>`` 2,
-``<unk>`` 3, every other piece its SentencePiece id plus one, ``<mask>`` last.
+A family (:mod:`sparkxlmr.text.xlm_roberta`, :mod:`sparkxlmr.text.albert`) says which ids its special tokens
+have, how ids and pieces belong together, and what happens to a text before SentencePiece reads it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
+from typing import ClassVar
 
 import sentencepiece
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SettingError
+from sparkxlmr.errors import DamagedModelError, PresetNotFoundError, SettingError
 
-BOS, PAD, EOS, UNK, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
-_SPACE_MARK = "▁"  # how SentencePiece writes a space inside a piece
-_SPECIAL = re.compile("(<s>|<pad>|</s>|<unk>|<mask>)")
+SPACE_MARK = "▁"  # how SentencePiece writes a space inside a piece
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # A piece covers few characters: so much of a long text is read first, more only where that did not suffice.
 _CHARS_PER_PIECE, _CHARS_AT_LEAST = 8, 256
@@ -28,81 +26,95 @@ _CHARS_PER_PIECE, _CHARS_AT_LEAST = 8, 256
 
 @dataclass(frozen=True)
 class Encoded:
-    """What :meth:`XlmRobertaTokenizer.encode` returns, one entry a text, in the order of the texts.
+    """What :meth:`SentencePieceTokenizer.encode` returns, one entry a text, in the order of the texts.
 
-    ``ids``: the ids with ``<s>`` and ``</s>``, not padded. ``truncated``: whether pieces were cut off.
+    ``ids``: the ids with the family's start and end token, not padded. ``truncated``: whether pieces were cut
+    off. ``segment_ids``: for each id the number of its segment, where the family has segments; else None.
     """
 
     ids: list[list[int]]
     truncated: list[bool]
+    segment_ids: list[list[int]] | None = None
 
 
-class XlmRobertaTokenizer:
-    """Text to XLM-R ids over a SentencePiece model.
+class SentencePieceTokenizer:
+    """Base of the families. Picklable; equal texts give equal ids in every process.
 
     Args:
-        proto: the SentencePiece model, as bytes or as the path of its file. Its first three pieces must be
-            ``<unk>``, ``<s>``, ``</s>``, as in every published XLM-R.
+        proto: the SentencePiece model, as bytes or as the path of its file.
+
+    Attributes:
+        proto: the bytes of the SentencePiece model.
+        vocabulary_size: the number of ids; they go from 0 up.
+        bos_id, eos_id: what stands before and after a text (`<s>` and `</s>`, `[CLS]` and `[SEP]`).
+        pad_id, unk_id, mask_id: padding, an unknown piece, a place to fill.
+        mask_token: how the mask is spelled in a text.
+        special_ids: the ids of all special tokens.
 
     Raises:
         PresetNotFoundError: there is no file at that path.
         DamagedModelError: the bytes are no SentencePiece model.
-        NotAPresetError: a SentencePiece model of another layout.
-
-    >>> import io
-    >>> model = io.BytesIO()
-    >>> sentencepiece.SentencePieceTrainer.train(
-    ...     sentence_iterator=iter(["the quick brown fox", "the earth is round"]), model_writer=model,
-    ...     vocab_size=10, model_type="word", unk_id=0, bos_id=1, eos_id=2, minloglevel=2)
-    >>> tokenizer = XlmRobertaTokenizer(model.getvalue())
-    >>> tokenizer.vocabulary_size, tokenizer.mask_id
-    (12, 11)
-    >>> encoded = tokenizer.encode(["the a <mask>", "the the the"], max_length=5)
-    >>> encoded
-    Encoded(ids=[[0, 4, 3, 11, 2], [0, 4, 4, 4, 2]], truncated=[False, False])
-    >>> tokenizer.decode(encoded.ids[1])
-    'the the the'
+        NotAPresetError: a SentencePiece model of another family.
     """
 
-    bos_id, pad_id, eos_id, unk_id = 0, 1, 2, 3
+    mask_token: ClassVar[str]
+    bos_id: int
+    pad_id: int
+    eos_id: int
+    unk_id: int
+    mask_id: int
+    vocabulary_size: int
+
+    _ends_between: ClassVar[int] = 1  # how many end tokens stand between the two texts of a pair
+    _has_segments: ClassVar[bool] = False
+    _shift: ClassVar[int] = 0  # an id is the SentencePiece id plus this
 
     def __init__(self, proto: bytes | str | PathLike[str]) -> None:
         self.proto: bytes = _read_proto(proto)
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(self.proto)
-            n_pieces = self._processor.get_piece_size()
+            n_pieces = int(self._processor.get_piece_size())
         except (RuntimeError, ValueError, OSError) as error:
             raise DamagedModelError(
                 f"The vocabulary ({len(self.proto)} bytes) cannot be read: {error}",
                 "a SentencePiece model file",
                 "fetch or copy the preset again",
             ) from error
-        first = [self._processor.id_to_piece(i) for i in range(min(3, n_pieces))]
-        if first != [UNK, BOS, EOS]:
-            raise NotAPresetError(
-                f"The SentencePiece model begins with the pieces {first}",
-                f"{[UNK, BOS, EOS]}, the layout of XLM-R",
-                "train it with unk_id=0, bos_id=1, eos_id=2",
-            )
-        self.vocabulary_size: int = n_pieces + 2  # fairseq adds <pad> in front and <mask> behind
-        self.mask_id: int = self.vocabulary_size - 1
-        self._special = {BOS: 0, PAD: 1, EOS: 2, UNK: 3, MASK: self.mask_id}
+        self._special: Mapping[str, int] = self._lay_out(n_pieces)
+        self._special_pattern = pattern_of(self._special)
+        self.special_ids: frozenset[int] = frozenset(self._special.values())
 
-    def __reduce__(self) -> tuple[type, tuple[bytes]]:
+    def _lay_out(self, n_pieces: int) -> dict[str, int]:
+        """Sets the ids and `vocabulary_size`; returns the special tokens, spelled, with their ids."""
+        raise NotImplementedError
+
+    def _split(self, text: str) -> list[str]:
+        """The text cut at the special tokens it spells, which stand alone; nothing empty."""
+        return self._split_at(self._special_pattern, text)
+
+    def _encode_raw(self, segments: list[str]) -> list[list[int]]:
+        """Ids of pieces of text that spell no special token."""
+        if not segments:
+            return []
+        # One call for all; a single thread, since Spark runs a worker process for each core already.
+        found: list[list[int]] = self._processor.encode(segments, out_type=int, num_threads=1)
+        return found
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.proto,)
 
     # --- text to ids ---
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of the texts without ``<s>`` and ``</s>`` around them, whole."""
+        """Ids of the texts without a start and an end token around them, whole."""
         return self._pieces(texts, None)
 
     def encode(self, texts: Sequence[str], max_length: int | None = None) -> Encoded:
-        """Ids of each text as ``<s> text </s>``, at most ``max_length`` of them (None: as many as there are).
+        """Ids of each text between start and end token, at most ``max_length`` of them (None: all).
 
         Special tokens spelled in a text become their ids, as in Hugging Face. Lone surrogates, which UTF-8
-        cannot say, count as U+FFFD. A text that is too long loses its end; ``</s>`` always stays.
+        cannot say, count as U+FFFD. A text that is too long loses its end; the end token always stays.
 
         Raises:
             SettingError: ``max_length`` is below 2.
@@ -110,35 +122,38 @@ class XlmRobertaTokenizer:
         room = None if max_length is None else _room(max_length, 2)
         pieces = self._pieces(texts, room)
         truncated = [room is not None and len(ids) > room for ids in pieces]
-        return Encoded([[self.bos_id, *ids[:room], self.eos_id] for ids in pieces], truncated)
+        rows = [[self.bos_id, *ids[:room], self.eos_id] for ids in pieces]
+        return Encoded(rows, truncated, [[0] * len(row) for row in rows] if self._has_segments else None)
 
     def encode_pairs(
         self, pairs: Sequence[tuple[str, str]], max_length: int | None = None, truncate: str = "round_robin"
     ) -> Encoded:
-        """Ids of each pair as ``<s> first </s></s> second </s>``, at most ``max_length`` of them.
+        """Ids of each pair, at most ``max_length`` of them: ``<s> first </s></s> second </s>`` for XLM-R,
+        ``[CLS] first [SEP] second [SEP]`` for ALBERT, whose segments are 0 up to the first ``[SEP]``, then 1.
 
         Args:
             truncate: ``"round_robin"`` shortens the longer text first (keras-hub's name; Hugging Face calls
                 this ``longest_first``); ``"waterfall"`` keeps what it can of the first text.
 
         Raises:
-            SettingError: ``max_length`` is below 4, or ``truncate`` is neither of the two.
+            SettingError: ``max_length`` has no room for the special tokens (4 in XLM-R, 3 in ALBERT), or
+                ``truncate`` is neither of the two.
         """
         if truncate not in ("round_robin", "waterfall"):
             raise SettingError(
                 f"truncate is {truncate!r}", "'round_robin' or 'waterfall'", "pass one of the two"
             )
-        room = None if max_length is None else _room(max_length, 4)
+        between = [self.eos_id] * self._ends_between
+        room = None if max_length is None else _room(max_length, 2 + len(between))
         firsts = self._pieces([pair[0] for pair in pairs], room)
         seconds = self._pieces([pair[1] for pair in pairs], room)
-        ids, truncated = [], []
+        ids, truncated, segment_ids = [], [], []
         for first, second in zip(firsts, seconds, strict=True):
             n_first, n_second = _share(len(first), len(second), room, truncate)
             truncated.append(n_first < len(first) or n_second < len(second))
-            ids.append(
-                [self.bos_id, *first[:n_first], self.eos_id, self.eos_id, *second[:n_second], self.eos_id]
-            )
-        return Encoded(ids, truncated)
+            ids.append([self.bos_id, *first[:n_first], *between, *second[:n_second], self.eos_id])
+            segment_ids.append([0] * (1 + n_first + len(between)) + [1] * (n_second + 1))
+        return Encoded(ids, truncated, segment_ids if self._has_segments else None)
 
     def _pieces(self, texts: Sequence[str], limit: int | None) -> list[list[int]]:
         """Ids without the outer special ones; of a text with more than ``limit``, at least ``limit + 1``."""
@@ -146,7 +161,7 @@ class XlmRobertaTokenizer:
         plans: list[list[int | None]] = []  # a text is special ids and, as None, segments in their order
         for text in texts:
             plan: list[int | None] = []
-            for part in _split(_valid(text)):
+            for part in self._split(_valid(text)):
                 special = self._special.get(part)
                 plan.append(special)
                 if special is None:
@@ -164,8 +179,16 @@ class XlmRobertaTokenizer:
             result.append(ids)
         return result
 
+    def _split_at(self, pattern: re.Pattern[str], text: str) -> list[str]:
+        """The text cut at what the pattern finds. The mask eats the white space before it (Hugging Face
+        declares it with ``lstrip=True``)."""
+        parts = pattern.split(text)
+        for i in range(1, len(parts), 2):
+            if parts[i] == self.mask_token:
+                parts[i - 1] = parts[i - 1].rstrip()
+        return [part for part in parts if part]
+
     def _encode_segments(self, segments: list[str], limit: int | None) -> list[list[int]]:
-        # One call for all segments; a single thread, since Spark runs a worker process for each core already.
         if limit is None or not any(len(s) > 2 * _chars(limit) for s in segments) or not self._words_apart:
             return self._encode_raw(segments)
         chars = _chars(limit)
@@ -179,23 +202,16 @@ class XlmRobertaTokenizer:
                 encoded[i] = self._encode_raw([head])[0]
         return encoded
 
-    def _encode_raw(self, segments: list[str]) -> list[list[int]]:
-        if not segments:
-            return []
-        unk = self.unk_id
-        found = self._processor.encode(segments, out_type=int, num_threads=1)
-        return [[piece + 1 if piece else unk for piece in pieces] for pieces in found]
-
     @cached_property
     def _words_apart(self) -> bool:
         """Whether no piece reaches over a space: then the ids before a space do not depend on the rest."""
         pieces = (self._processor.id_to_piece(i) for i in range(self._processor.get_piece_size()))
-        return not any(_SPACE_MARK in piece[1:] for piece in pieces)
+        return not any(SPACE_MARK in piece[1:] for piece in pieces)
 
     # --- ids to text ---
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids, without ``<s> <pad> </s> <mask>``; unknown pieces read ``⁇``.
+        """The text of the ids, without special tokens; unknown pieces read ``⁇``.
 
         Raises:
             SettingError: an id is outside the vocabulary.
@@ -203,10 +219,10 @@ class XlmRobertaTokenizer:
         pieces = []
         for i in map(int, ids):
             self._check_id(i)
-            if i > self.unk_id and i != self.mask_id:
-                pieces.append(i - 1)
-            elif i == self.unk_id:
-                pieces.append(0)
+            if i == self.unk_id:
+                pieces.append(int(self._processor.unk_id()))
+            elif i not in self.special_ids:
+                pieces.append(i - self._shift)
         return str(self._processor.decode(pieces)) if pieces else ""
 
     def id_to_token(self, token_id: int) -> str:
@@ -219,14 +235,14 @@ class XlmRobertaTokenizer:
         for token, special_id in self._special.items():
             if special_id == token_id:
                 return token
-        return str(self._processor.id_to_piece(token_id - 1))
+        return str(self._processor.id_to_piece(token_id - self._shift))
 
     def token_to_id(self, token: str) -> int:
-        """The id of a piece; 3 (``<unk>``) for one that the vocabulary lacks."""
+        """The id of a piece; ``unk_id`` for one that the vocabulary lacks."""
         if token in self._special:
             return self._special[token]
-        piece = self._processor.piece_to_id(token)
-        return piece + 1 if piece else self.unk_id
+        piece = int(self._processor.piece_to_id(token))
+        return self.unk_id if piece == self._processor.unk_id() else piece + self._shift
 
     def _check_id(self, token_id: int) -> None:
         if not 0 <= token_id < self.vocabulary_size:
@@ -251,25 +267,16 @@ def _read_proto(proto: bytes | str | PathLike[str]) -> bytes:
         ) from error
 
 
+def pattern_of(tokens: Iterable[str]) -> re.Pattern[str]:
+    """Finds the tokens as they are spelled; splitting by it keeps them."""
+    return re.compile("(" + "|".join(map(re.escape, tokens)) + ")")
+
+
 def _valid(text: str) -> str:
     """The text with its surrogates joined where they pair and replaced by U+FFFD where they stand alone."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _split(text: str) -> list[str]:
-    """The text cut at the special tokens it spells, which stand alone; nothing empty.
-
-    ``<mask>`` eats the white space before it (Hugging Face declares it with ``lstrip=True``).
-    """
-    if "<" not in text:
-        return [text] if text else []
-    parts = _SPECIAL.split(text)
-    for i in range(1, len(parts), 2):
-        if parts[i] == MASK:
-            parts[i - 1] = parts[i - 1].rstrip()
-    return [part for part in parts if part]
 
 
 def _room(max_length: int, n_special: int) -> int:

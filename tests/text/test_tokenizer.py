@@ -9,7 +9,7 @@ import random
 import pytest
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SettingError
-from sparkxlmr.text.tokenizer import XlmRobertaTokenizer
+from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
 
 
 @pytest.fixture(scope="module")
