@@ -59,6 +59,17 @@ def test_ids_equal_keras_hub(tokenizer, fixtures):
     assert [row + [1] * (width - len(row)) for row in ids] == golden["token_ids"]
 
 
+def test_masks_and_edges_equal_hugging_face(tokenizer, fixtures):
+    rows = json.loads((fixtures / "hugging_face/xlmr_masked_lm/expected.json").read_text("utf-8"))
+    longest = max(len(row["input_ids"]) for row in rows)
+    assert tokenizer.encode([row["text"] for row in rows], longest).ids == [row["input_ids"] for row in rows]
+    small = fixtures / "hugging_face" / "xlmr_tokenizer"
+    golden = json.loads((small / "expected.json").read_text("utf-8"))
+    found = XlmRobertaTokenizer(small / "sentencepiece.bpe.model").encode(golden["texts"])
+    assert found.ids == golden["input_ids"]
+    assert found.segment_ids is None
+
+
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
