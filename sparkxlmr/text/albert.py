@@ -128,7 +128,10 @@ class AlbertTokenizer(SentencePieceTokenizer):
         encoded = super()._encode_raw(segments)
         for i, ids in enumerate(encoded):
             if not self._with_commas.isdisjoint(ids):
-                encoded[i] = self._cut_commas(segments[i])
+                try:
+                    encoded[i] = self._cut_commas(segments[i])
+                except UnicodeDecodeError as error:
+                    raise self._damaged(error) from error
         return encoded
 
     @cached_property

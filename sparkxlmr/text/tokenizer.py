@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import ClassVar
@@ -74,14 +73,13 @@ class SentencePieceTokenizer:
         self._processor = sentencepiece.SentencePieceProcessor()
         try:
             self._processor.LoadFromSerializedProto(self.proto)
-            n_pieces = int(self._processor.get_piece_size())
+            # All of them, since one that is no UTF-8 would only be met in the middle of a run.
+            pieces = self._processor.id_to_piece(list(range(self._processor.get_piece_size())))
         except (RuntimeError, ValueError, OSError) as error:
-            raise DamagedModelError(
-                f"The vocabulary ({len(self.proto)} bytes) cannot be read: {error}",
-                "a SentencePiece model file",
-                "fetch or copy the preset again",
-            ) from error
-        self._special: Mapping[str, int] = self._lay_out(n_pieces)
+            raise self._damaged(error) from error
+        # Whether no piece reaches over a space: then the ids before a space do not depend on the rest.
+        self._words_apart = not any(SPACE_MARK in piece[1:] for piece in pieces)
+        self._special: Mapping[str, int] = self._lay_out(len(pieces))
         self._special_pattern = pattern_of(self._special)
         self.special_ids: frozenset[int] = frozenset(self._special.values())
 
@@ -100,6 +98,13 @@ class SentencePieceTokenizer:
         # One call for all; a single thread, since Spark runs a worker process for each core already.
         found: list[list[int]] = self._processor.encode(segments, out_type=int, num_threads=1)
         return found
+
+    def _damaged(self, error: Exception) -> DamagedModelError:
+        return DamagedModelError(
+            f"The vocabulary ({len(self.proto)} bytes) cannot be read: {error}",
+            "a SentencePiece model file",
+            "fetch or copy the preset again",
+        )
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.proto,)
@@ -202,12 +207,6 @@ class SentencePieceTokenizer:
                 encoded[i] = self._encode_raw([head])[0]
         return encoded
 
-    @cached_property
-    def _words_apart(self) -> bool:
-        """Whether no piece reaches over a space: then the ids before a space do not depend on the rest."""
-        pieces = (self._processor.id_to_piece(i) for i in range(self._processor.get_piece_size()))
-        return not any(SPACE_MARK in piece[1:] for piece in pieces)
-
     # --- ids to text ---
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -215,6 +214,7 @@ class SentencePieceTokenizer:
 
         Raises:
             SettingError: an id is outside the vocabulary.
+            DamagedModelError: the vocabulary's rules make no UTF-8 of the ids.
         """
         pieces = []
         for i in map(int, ids):
@@ -223,7 +223,10 @@ class SentencePieceTokenizer:
                 pieces.append(int(self._processor.unk_id()))
             elif i not in self.special_ids:
                 pieces.append(i - self._shift)
-        return str(self._processor.decode(pieces)) if pieces else ""
+        try:
+            return str(self._processor.decode(pieces)) if pieces else ""
+        except UnicodeDecodeError as error:
+            raise self._damaged(error) from error
 
     def id_to_token(self, token_id: int) -> str:
         """The piece of an id, spaces written as ``▁``.

@@ -109,13 +109,14 @@ def word_finder(rules: WordRules) -> Finder:
         begins, tokens = find(text)
         if shortest == 1 and 2 * len(text) <= longest:
             return begins, tokens
-        kept = [i for i, token in enumerate(tokens) if shortest <= _utf16_length(token) <= longest]
+        kept = [i for i, token in enumerate(tokens) if shortest <= utf16_length(token) <= longest]
         return [begins[i] for i in kept], [tokens[i] for i in kept]
 
     return find_within_limits
 
 
-def _utf16_length(token: str) -> int:
+def utf16_length(token: str) -> int:
+    """How long Java finds a text: what lies beyond U+FFFF counts two."""
     return len(token) if token.isascii() else len(token) + sum(char > "\uffff" for char in token)
 
 
