@@ -60,15 +60,7 @@ def tiny_preset(fixtures, tmp_path_factory) -> Path:
 
     source = Preset.open(fixtures / "hugging_face" / "xlmr_sequence_classification")
     folder = tmp_path_factory.mktemp("presets") / "tiny"
-    return write_preset(
-        folder,
-        source.config,
-        source.task,
-        source.labels,
-        source.weights(),
-        source.vocabulary_path,
-        source.sequence_length,
-    )
+    return write_preset(folder, source.contents())
 
 
 @pytest.fixture(scope="session")

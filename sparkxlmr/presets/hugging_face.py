@@ -1,55 +1,92 @@
-"""Reading a Hugging Face checkpoint folder of XLM-R (transformers 4 or 5; safetensors)."""
+"""Hugging Face's checkpoint folder (transformers 4 and 5): what its JSON files say of XLM-R and ALBERT."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from os import PathLike
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.errors import NotAPresetError
 from sparkxlmr.presets.config import (
     MOST_CLASSES,
+    AlbertConfig,
     BackboneConfig,
+    MaskedLMConfig,
     TaskConfig,
     TextClassifierConfig,
     check_count,
 )
-from sparkxlmr.presets.keras_hub import default_labels, read_json
-from sparkxlmr.presets.tables import ARCHITECTURES, Entry, entries, refuse_names, refuse_shape
+from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH, Description, default_labels, masking_of
+from sparkxlmr.presets.keras_hub import read_json
+from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
 
-CONFIG, WEIGHTS, WEIGHTS_INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-VOCABULARY = "sentencepiece.bpe.model"
-_BARE, _CLASSIFIER = "XLMRobertaModel", "XLMRobertaForSequenceClassification"
+CONFIG, TOKENIZER_CONFIG, FAST_TOKENIZER = "config.json", "tokenizer_config.json", "tokenizer.json"
 
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A Hugging Face checkpoint in this package's words; ``weights`` under their canonical names."""
-
-    config: BackboneConfig
-    task: TaskConfig | None
-    labels: tuple[str, ...]
-    weights: dict[str, np.ndarray]
-    proto_path: Path
-
-
-def read_checkpoint(folder: str | PathLike[str]) -> Checkpoint:
-    """Reads ``config.json``, ``model.safetensors`` (or its shards) and finds ``sentencepiece.bpe.model``.
-
-    Architectures: ``XLMRobertaForSequenceClassification`` and the bare ``XLMRobertaModel``.
-
-    Raises:
-        NotAPresetError: another architecture, or no such checkpoint.
-        DamagedModelError: a weights file is missing or cannot be read.
-        WeightsError: a key is missing, unused or of another shape. A classifier must have its head.
-    """
-    path = Path(folder)
-    config, task, labels = describe(path)
-    return Checkpoint(config, task, labels, read_weights(path, entries(config, task)), path / VOCABULARY)
+# What follows the family's name in a class name, and the head it has. ALBERT's published checkpoints were
+# pretrained with a second head (sentence order), which nothing here reads.
+TASK_CLASSES = {
+    "Model": None,
+    "ForSequenceClassification": TextClassifierConfig.kind,
+    "ForMaskedLM": MaskedLMConfig.kind,
+    "ForPreTraining": MaskedLMConfig.kind,
+}
+# This package's names of numbers, and Hugging Face's.
+ENCODER_NUMBERS = {
+    "vocabulary_size": "vocab_size",
+    "num_layers": "num_hidden_layers",
+    "num_heads": "num_attention_heads",
+    "hidden_dim": "hidden_size",
+    "intermediate_dim": "intermediate_size",
+    "dropout": "hidden_dropout_prob",
+    "max_sequence_length": "max_position_embeddings",
+    "layer_norm_epsilon": "layer_norm_eps",
+    "activation": "hidden_act",
+    "attention_dropout": "attention_probs_dropout_prob",
+}
+ALBERT_NUMBERS = {
+    "embedding_dim": "embedding_size",
+    "num_groups": "num_hidden_groups",
+    "num_inner_repetitions": "inner_group_num",
+    "num_segments": "type_vocab_size",
+}
+# What transformers takes where a config.json leaves a number out.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "xlm_roberta": {
+        "dropout": 0.1,
+        "layer_norm_epsilon": 1e-12,
+        "activation": "gelu",
+        "attention_dropout": 0.1,
+    },
+    "albert": {
+        "dropout": 0.0,
+        "layer_norm_epsilon": 1e-12,
+        "activation": "gelu_new",
+        "attention_dropout": 0.0,
+        "num_groups": 1,
+        "num_inner_repetitions": 1,
+        "num_segments": 2,
+    },
+}
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "relu": "relu",
+}
+# Positions of XLM-R begin behind its pad id.
+POSITION_OFFSET = {"xlm_roberta": 2, "albert": 0}
+# Settings that would make another model; each must be absent, None or this.
+_PLAIN: dict[str, dict[str, Any]] = {
+    "xlm_roberta": {"pad_token_id": 1, "is_decoder": False, "add_cross_attention": False},
+    "albert": {"pad_token_id": 0},
+}
+_PLAIN_OF_ALL = {"position_embedding_type": "absolute", "pruned_heads": {}}
+# Hugging Face's defaults of its slow AlbertTokenizer.
+ALBERT_NORMALIZATION = {"do_lower_case": True, "keep_accents": False, "remove_space": True}
+MULTI_LABEL = "multi_label_classification"
+PROBLEM_TYPES = ("single_label_classification", MULTI_LABEL, "regression")
 
 
 def is_checkpoint(document: Mapping[str, Any]) -> bool:
@@ -57,56 +94,117 @@ def is_checkpoint(document: Mapping[str, Any]) -> bool:
     return "model_type" in document
 
 
-def describe(folder: Path) -> tuple[BackboneConfig, TaskConfig | None, tuple[str, ...]]:
-    """Encoder, head and label names that a checkpoint's ``config.json`` describes.
+def describe(folder: Path) -> Description:
+    """What ``config.json`` and ``tokenizer_config.json`` of a checkpoint say.
+
+    ``problem_type`` ``multi_label_classification`` gives the activation ``"sigmoid"``, which is how
+    transformers scores such a model; any other classifier answers logits.
 
     Raises:
         NotAPresetError: another architecture, or a variant of it that is not known here.
+        SettingError: a number that no model can have.
     """
     path = folder / CONFIG
     document = read_json(path)
-    architecture = (document.get("architectures") or [None])[0]
-    if document.get("model_type") != "xlm-roberta" or architecture not in (_BARE, _CLASSIFIER):
+    architecture, kind = _architecture(document, path)
+    config = _encoder(document, architecture, path)
+    task: TaskConfig | None = None
+    labels: tuple[str, ...] = ()
+    if kind == TextClassifierConfig.kind:
+        labels = _labels(document, path)
+        task = _classifier(document, config, len(labels), path)
+    elif kind == MaskedLMConfig.kind:
+        # XLM-R's head has the exact gelu whatever the encoder's activation is.
+        activation = config.activation if isinstance(config, AlbertConfig) else "gelu"
+        task = MaskedLMConfig(activation, config.layer_norm_epsilon)
+    told = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+    return Description(
+        config=config,
+        task=task,
+        labels=labels,
+        sequence_length=_sequence_length(told, config),
+        tokenizer_settings=_tokenizer_settings(told, folder, architecture),
+        masking=masking_of(task, {}),
+    )
+
+
+def _architecture(document: Mapping[str, Any], path: Path) -> tuple[Architecture, str | None]:
+    classes = {
+        table.hf_class + ending: (table, kind)
+        for table in ARCHITECTURES.values()
+        for ending, kind in TASK_CLASSES.items()
+    }
+    named = document.get("architectures")
+    found = named[0] if isinstance(named, list) and named else named
+    architecture, kind = classes.get(found, (None, None)) if isinstance(found, str) else (None, None)
+    if architecture is None or document.get("model_type") != architecture.hf_type:
         raise NotAPresetError(
-            f"{path} describes {architecture!r} of type {document.get('model_type')!r}",
-            f"{_CLASSIFIER} or {_BARE} of type 'xlm-roberta'",
-            "use a checkpoint of XLM-R",
+            f"{path} describes {found!r} of type {document.get('model_type')!r}",
+            "a Model, ForSequenceClassification or ForMaskedLM of type 'xlm-roberta' or 'albert'",
+            "use a checkpoint of XLM-R or ALBERT",
         )
-    for key, wanted in (("hidden_act", "gelu"), ("position_embedding_type", "absolute")):
-        if document.get(key, wanted) != wanted:
+    return architecture, kind
+
+
+def _encoder(document: Mapping[str, Any], architecture: Architecture, path: Path) -> BackboneConfig:
+    family = architecture.family
+    for key, wanted in {**_PLAIN[family], **_PLAIN_OF_ALL}.items():
+        if document.get(key) not in (None, wanted):
             raise NotAPresetError(
-                f"{path} has {key} {document[key]!r}", repr(wanted), "use a checkpoint of plain XLM-R"
+                f"{path} has {key} {document[key]!r}", repr(wanted), f"use a checkpoint of plain {family}"
             )
-    try:
-        config = BackboneConfig(
-            vocabulary_size=document["vocab_size"],
-            num_layers=document["num_hidden_layers"],
-            num_heads=document["num_attention_heads"],
-            hidden_dim=document["hidden_size"],
-            intermediate_dim=document["intermediate_size"],
-            dropout=document.get("hidden_dropout_prob", 0.1),
-            max_sequence_length=document["max_position_embeddings"] - 2,
-            layer_norm_epsilon=document.get("layer_norm_eps", 1e-12),
-        )
-    except (KeyError, TypeError) as error:
+    is_albert = family == AlbertConfig.family
+    names = {**ENCODER_NUMBERS, **(ALBERT_NUMBERS if is_albert else {})}
+    told = {ours: document[theirs] for ours, theirs in names.items() if document.get(theirs) is not None}
+    numbers = {**_DEFAULTS[family], **told}
+    if numbers["activation"] not in _ACTIVATIONS:
         raise NotAPresetError(
-            f"{path} lacks or spoils a number of the encoder: {error}",
-            "the config of an XLM-R checkpoint",
+            f"{path} has hidden_act {numbers['activation']!r}",
+            f"one of {', '.join(map(repr, _ACTIVATIONS))}",
+            f"use a checkpoint of plain {family}",
+        )
+    numbers["activation"] = _ACTIVATIONS[numbers["activation"]]
+    if numbers["attention_dropout"] == numbers["dropout"]:
+        numbers["attention_dropout"] = None
+    try:
+        numbers["max_sequence_length"] -= POSITION_OFFSET[family]
+        return AlbertConfig(**numbers) if is_albert else BackboneConfig(**numbers)
+    except (KeyError, TypeError) as error:
+        lacking = [theirs for ours, theirs in names.items() if ours not in numbers]
+        raise NotAPresetError(
+            f"{path} lacks or spoils a number of the encoder: {', '.join(lacking) or error}",
+            f"the config of an {architecture.hf_class} checkpoint",
             "fetch it again",
         ) from error
-    if architecture == _BARE:
-        return config, None, ()
-    labels = _labels(document)
-    dropout = document.get("classifier_dropout")
-    task = TextClassifierConfig(
-        num_classes=len(labels),
-        hidden_dim=config.hidden_dim,
-        dropout=config.dropout if dropout is None else dropout,
-    )
-    return config, task, labels
 
 
-def _labels(document: Mapping[str, Any]) -> tuple[str, ...]:
+def _classifier(
+    document: Mapping[str, Any], config: BackboneConfig, num_classes: int, path: Path
+) -> TextClassifierConfig:
+    problem = document.get("problem_type")
+    if problem is not None and problem not in PROBLEM_TYPES:
+        raise NotAPresetError(
+            f"{path} has problem_type {problem!r}",
+            f"one of {', '.join(map(repr, PROBLEM_TYPES))}",
+            "mend the checkpoint's config.json",
+        )
+    pooled = isinstance(config, AlbertConfig)  # the pooler stands before the logits
+    key, default = ("classifier_dropout_prob", 0.1) if pooled else ("classifier_dropout", config.dropout)
+    dropout = document.get(key)
+    try:
+        return TextClassifierConfig(
+            num_classes=num_classes,
+            hidden_dim=None if pooled else config.hidden_dim,
+            activation="sigmoid" if problem == MULTI_LABEL else None,
+            dropout=default if dropout is None else dropout,
+        )
+    except TypeError as error:
+        raise NotAPresetError(
+            f"{path} has {key} {dropout!r}", "a number", "mend the checkpoint's config.json"
+        ) from error
+
+
+def _labels(document: Mapping[str, Any], path: Path) -> tuple[str, ...]:
     id2label = document.get("id2label")
     if not id2label:
         num_labels = document.get("num_labels", 2)
@@ -115,60 +213,47 @@ def _labels(document: Mapping[str, Any]) -> tuple[str, ...]:
     by_id = {int(i): str(label) for i, label in id2label.items()}
     if sorted(by_id) != list(range(len(by_id))):
         raise NotAPresetError(
-            f"id2label names the classes {sorted(by_id)[:10]}",
+            f"id2label of {path} names the classes {sorted(by_id)[:10]}",
             "every class from 0 on, once",
             "mend the checkpoint's config.json",
         )
     return tuple(by_id[i] for i in range(len(by_id)))
 
 
-def read_weights(folder: Path, expected: Iterable[Entry]) -> dict[str, np.ndarray]:
-    """The weights of a checkpoint under their canonical names and shapes, in the dtype they are stored in.
-
-    Raises:
-        DamagedModelError, WeightsError: as :func:`read_checkpoint`.
-    """
-    arrays = _tensors(folder)
-    architecture = ARCHITECTURES["xlm_roberta"]
-    has_prefix = any(key.startswith(architecture.hf_prefix) for key in arrays)
-    prefix = architecture.hf_prefix if has_prefix else ""
-    expected = tuple(expected)
-    wanted = {
-        entry.name: [key if entry.hf_head else prefix + key for key in entry.hf_keys] for entry in expected
-    }
-    known = {key for keys in wanted.values() for key in keys}
-    ignored = {prefix + key for key in architecture.hf_ignored}
-    refuse_names(known - arrays.keys(), arrays.keys() - known - ignored, str(folder))
-    result = {}
-    for entry in expected:
-        found = [arrays[key] for key in wanted[entry.name]]
-        array = entry.from_hf(found)
-        refuse_shape(entry.name, array.shape, entry.shape, str(folder))
-        result[entry.name] = np.ascontiguousarray(array)
-    return result
+# --- the tokenizer ---
 
 
-def weights_files(folder: Path) -> list[Path]:
-    """The safetensors files of a checkpoint: one, or the shards that its index lists."""
-    index = folder / WEIGHTS_INDEX
-    if not index.is_file():
-        return [folder / WEIGHTS]
-    shards = read_json(index).get("weight_map", {})
-    return [folder / Path(name).name for name in sorted(set(map(str, shards.values())))]
+def _sequence_length(told: Mapping[str, Any], config: BackboneConfig) -> int:
+    """``model_max_length``, where transformers truncates; without it as keras-hub, and what fits at most."""
+    length = told.get("model_max_length")
+    # transformers writes an enormous number where there is no limit, and some versions as a float.
+    if isinstance(length, bool) or not isinstance(length, (int, float)) or not 1 <= length < 10**9:
+        length = DEFAULT_SEQUENCE_LENGTH
+    return min(int(length), config.max_sequence_length)
 
 
-def _tensors(folder: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _tokenizer_settings(told: Mapping[str, Any], folder: Path, architecture: Architecture) -> dict[str, Any]:
+    if architecture.family != AlbertConfig.family:
+        return {}
+    settings = dict(ALBERT_NORMALIZATION)
+    if vocabulary_of(folder, architecture).name == FAST_TOKENIZER:
+        settings |= rebuilt_model(folder / FAST_TOKENIZER, architecture.family)[1]
+    settings |= {name: told[name] for name in settings if told.get(name) is not None}
+    if not all(isinstance(value, bool) for value in settings.values()):
+        raise NotAPresetError(
+            f"{folder / TOKENIZER_CONFIG} has {settings}", "true or false for each", "mend the file"
+        )
+    return settings
 
-    arrays: dict[str, np.ndarray] = {}
-    for path in weights_files(folder):
-        try:
-            arrays.update(load_file(path))
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
-            raise DamagedModelError(
-                f"The weights file {path} cannot be read: {error}",
-                "a whole safetensors file of float32 or float16",
-                "fetch the checkpoint again",
-            ) from error
-    return arrays
+
+def vocabulary_of(folder: Path, architecture: Architecture) -> Path:
+    """The SentencePiece model of a checkpoint; ``tokenizer.json`` where that is all it has."""
+    model, fast = folder / architecture.hf_vocabulary, folder / FAST_TOKENIZER
+    return fast if fast.is_file() and not model.is_file() else model
+
+
+def rebuilt_model(path: Path, family: str) -> tuple[bytes, dict[str, Any]]:
+    """The SentencePiece model inside a ``tokenizer.json``, and the settings of its tokenizer."""
+    from sparkxlmr.presets.tokenizer_json import sentencepiece_model
+
+    return sentencepiece_model(path, family)

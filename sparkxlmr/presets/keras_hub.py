@@ -1,42 +1,45 @@
-"""keras-hub's preset folder, as keras-hub 0.32 writes it: JSON configs and h5 weights, read and described."""
+"""keras-hub's preset folder, as keras-hub 0.32 writes it: what its JSON files say."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig, check_count
-from sparkxlmr.presets.tables import Entry, refuse_names, refuse_shape
-
-if TYPE_CHECKING:
-    import h5py
+from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.presets.config import (
+    AlbertConfig,
+    BackboneConfig,
+    MaskedLMConfig,
+    TaskConfig,
+    TextClassifierConfig,
+    check_count,
+)
+from sparkxlmr.presets.contents import (
+    DEFAULT_MASKING,
+    DEFAULT_SEQUENCE_LENGTH,
+    DEFAULT_TRUNCATE,
+    Description,
+    default_labels,
+    masking_of,
+)
+from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
 
 CONFIG, TASK, PREPROCESSOR, TOKENIZER = "config.json", "task.json", "preprocessor.json", "tokenizer.json"
 METADATA = "metadata.json"
-MODEL_WEIGHTS, TASK_WEIGHTS = "model.weights.h5", "task.weights.h5"
 VOCABULARY = "assets/tokenizer/vocabulary.spm"
-WEIGHTS_FILES = {"model": MODEL_WEIGHTS, "task": TASK_WEIGHTS}
 # Beyond keras-hub: metadata.json tells the sha256 of each weights file, so that damage shows.
 RECORDED = "weights_sha256"
-DEFAULT_SEQUENCE_LENGTH = 512
-DEFAULT_TRUNCATE = "round_robin"
+# Beyond keras-hub: numbers that it fixes stand at the top level of config.json and task.json where they
+# differ from its own, label names in task.json, a tokenizer's settings in tokenizer.json.
+ENCODER_EXTRAS = ("layer_norm_epsilon", "activation", "attention_dropout")
+HEAD_EXTRAS = ("activation", "layer_norm_epsilon")
+CLASSES, NORMALIZATION = "classes", "normalization"
 
-
-@dataclass(frozen=True)
-class Description:
-    """What the JSON files of a preset folder say."""
-
-    config: BackboneConfig
-    task: TaskConfig | None
-    labels: tuple[str, ...]
-    sequence_length: int
-    truncate: str
+TASK_CLASSES = {"text_classifier": "TextClassifier", "masked_lm": "MaskedLM"}
+_CONFIGS: dict[str, type[BackboneConfig]] = {"xlm_roberta": BackboneConfig, "albert": AlbertConfig}
 
 
 def describe(folder: Path) -> Description:
@@ -46,17 +49,20 @@ def describe(folder: Path) -> Description:
         NotAPresetError: a file is no JSON object of the expected kind, or describes another architecture.
         SettingError: a number that no model can have.
     """
-    config = backbone_config(read_json(folder / CONFIG), folder / CONFIG)
+    document = read_json(folder / CONFIG)
+    architecture = _architecture(document, folder / CONFIG)
+    config = _backbone_config(document, architecture, folder / CONFIG)
     task: TaskConfig | None = None
     labels: tuple[str, ...] = ()
     if (folder / TASK).is_file():
         document = read_json(folder / TASK)
-        task = classifier = _task_config(document, config, folder / TASK)
-        labels = _labels(document.get("classes"), classifier.num_classes, folder / TASK)
-    settings: Mapping[str, Any] = {}
+        task = _task_config(document, config, architecture, folder / TASK)
+        if isinstance(task, TextClassifierConfig):
+            labels = _labels(document.get(CLASSES), task.num_classes, folder / TASK)
+    told: Mapping[str, Any] = {}
     if (folder / PREPROCESSOR).is_file():
-        settings = _inner(read_json(folder / PREPROCESSOR), folder / PREPROCESSOR)
-    length = settings.get("sequence_length")
+        told = _inner(read_json(folder / PREPROCESSOR), folder / PREPROCESSOR)
+    length = told.get("sequence_length")
     length = DEFAULT_SEQUENCE_LENGTH if length is None else length
     check_count("sequence_length", length)
     return Description(
@@ -64,7 +70,9 @@ def describe(folder: Path) -> Description:
         task=task,
         labels=labels,
         sequence_length=min(length, config.max_sequence_length),
-        truncate=str(settings.get("truncate") or DEFAULT_TRUNCATE),
+        truncate=str(told.get("truncate") or DEFAULT_TRUNCATE),
+        tokenizer_settings=_tokenizer_settings(folder / TOKENIZER),
+        masking=masking_of(task, _masking(told, folder / PREPROCESSOR)),
     )
 
 
@@ -85,48 +93,67 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def backbone_config(document: Mapping[str, Any], path: Path) -> BackboneConfig:
-    """The encoder that a ``config.json`` describes; numbers keras-hub lacks stand beside its ``config``."""
-    _expect_class(document, ("XLMRobertaBackbone",), path)
-    inner = _inner(document, path)
-    try:
-        return BackboneConfig(
-            vocabulary_size=inner["vocabulary_size"],
-            num_layers=inner["num_layers"],
-            num_heads=inner["num_heads"],
-            hidden_dim=inner["hidden_dim"],
-            intermediate_dim=inner["intermediate_dim"],
-            dropout=inner.get("dropout", 0.1),
-            max_sequence_length=inner.get("max_sequence_length", 512),
-            layer_norm_epsilon=document.get("layer_norm_epsilon", 1e-5),
+def _architecture(document: Mapping[str, Any], path: Path) -> Architecture:
+    classes = {f"{table.hub_class}Backbone": table for table in ARCHITECTURES.values()}
+    found = document.get("class_name")
+    if not isinstance(found, str) or found not in classes:
+        raise NotAPresetError(
+            f"{path} describes {found!r}", " or ".join(classes), "use a preset of XLM-R or ALBERT"
         )
-    except (KeyError, TypeError) as error:
+    return classes[found]
+
+
+def _backbone_config(document: Mapping[str, Any], architecture: Architecture, path: Path) -> BackboneConfig:
+    """The encoder that a ``config.json`` describes; numbers keras-hub lacks stand beside its ``config``."""
+    inner = _inner(document, path)
+    made = _CONFIGS[architecture.family]
+    names = {field.name for field in fields(made)}.difference(ENCODER_EXTRAS)
+    numbers = {name: inner[name] for name in names if name in inner}
+    numbers |= {name: document[name] for name in ENCODER_EXTRAS if name in document}
+    try:
+        return made(**numbers)
+    except TypeError as error:
         raise NotAPresetError(
             f"{path} lacks or spoils a number of the encoder: {error}",
-            "the config of an XLMRobertaBackbone",
+            f"the config of an {architecture.hub_class}Backbone",
             "copy the preset again",
         ) from error
 
 
-def _task_config(document: Mapping[str, Any], config: BackboneConfig, path: Path) -> TextClassifierConfig:
-    _expect_class(document, ("XLMRobertaTextClassifier",), path)
-    inner = _inner(document, path)
-    activation = inner.get("activation")
-    if isinstance(activation, Mapping):  # some Keras versions write a function as {"class_name": ..., ...}
-        activation = activation.get("config")
-    try:
-        return TextClassifierConfig(
-            num_classes=inner["num_classes"],
-            hidden_dim=inner.get("hidden_dim") or config.hidden_dim,
-            activation=None if activation in (None, "linear") else str(activation),
-            dropout=inner.get("dropout", 0.0),
+def _task_config(
+    document: Mapping[str, Any], config: BackboneConfig, architecture: Architecture, path: Path
+) -> TaskConfig:
+    classes = {architecture.hub_class + name: kind for kind, name in TASK_CLASSES.items()}
+    found = document.get("class_name")
+    if not isinstance(found, str) or found not in classes:
+        raise NotAPresetError(
+            f"{path} describes {found!r}", " or ".join(classes), "use a preset of such a task"
         )
+    try:
+        if classes[found] == MaskedLMConfig.kind:
+            given = {name: document[name] for name in HEAD_EXTRAS if name in document}
+            standard = MaskedLMConfig.of_keras_hub(config)
+            return MaskedLMConfig(**{**{name: getattr(standard, name) for name in HEAD_EXTRAS}, **given})
+        return _classifier_config(_inner(document, path), config)
     except (KeyError, TypeError) as error:
         raise NotAPresetError(
             f"{path} lacks or spoils a number of the head: {error}",
-            "the config of an XLMRobertaTextClassifier",
+            f"the config of an {found}",
             "copy the preset again",
         ) from error
+
+
+def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig) -> TextClassifierConfig:
+    activation = inner.get("activation")
+    if isinstance(activation, Mapping):  # some Keras versions write a function as {"class_name": ..., ...}
+        activation = activation.get("config")
+    pooled = isinstance(config, AlbertConfig)  # the pooler stands before the logits
+    return TextClassifierConfig(
+        num_classes=inner["num_classes"],
+        hidden_dim=None if pooled else inner.get("hidden_dim") or config.hidden_dim,
+        activation=None if activation in (None, "linear") else str(activation),
+        dropout=inner.get("dropout", 0.1 if pooled else 0.0),
+    )
 
 
 def _labels(classes: object, num_classes: int, path: Path) -> tuple[str, ...]:
@@ -135,23 +162,38 @@ def _labels(classes: object, num_classes: int, path: Path) -> tuple[str, ...]:
     if not isinstance(classes, list) or len(classes) != num_classes:
         found = f"{len(classes)} names" if isinstance(classes, list) else repr(classes)
         raise NotAPresetError(
-            f"`classes` of {path} holds {found}",
+            f"`{CLASSES}` of {path} holds {found}",
             f"a list of {num_classes} label names, one a class",
             "save the preset again with all its classes",
         )
     return tuple(map(str, classes))
 
 
-def default_labels(num_classes: int) -> tuple[str, ...]:
-    """``LABEL_0``, ``LABEL_1``, ...: what Hugging Face calls classes without names."""
-    return tuple(f"LABEL_{i}" for i in range(num_classes))
-
-
-def _expect_class(document: Mapping[str, Any], names: tuple[str, ...], path: Path) -> None:
-    if document.get("class_name") not in names:
+def _tokenizer_settings(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    settings = read_json(path).get(NORMALIZATION)
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict) or not all(isinstance(value, bool) for value in settings.values()):
         raise NotAPresetError(
-            f"{path} describes {document.get('class_name')!r}", " or ".join(names), "use a preset of XLM-R"
+            f"`{NORMALIZATION}` of {path} holds {settings!r:.200}",
+            "an object of names with true or false",
+            "save the preset again",
         )
+    return settings
+
+
+def _masking(told: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    found = {name: told[name] for name in DEFAULT_MASKING if name in told}
+    for name, value in found.items():
+        if name == "mask_selection_length":
+            check_count(name, value)
+        elif not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise NotAPresetError(
+                f"{path} has {name} {value!r}", "a number from 0 to 1", "save the preset again"
+            )
+    return found
 
 
 def _inner(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
@@ -159,76 +201,3 @@ def _inner(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     if not isinstance(inner, Mapping):
         raise NotAPresetError(f"{path} has no `config`", "a file of a keras-hub preset", "copy it again")
     return inner
-
-
-# --- weights ---
-
-
-def read_weights(folder: Path, expected: Iterable[Entry]) -> dict[str, np.ndarray]:
-    """The weights of a folder under their canonical names and shapes, in the dtype they are stored in.
-
-    Raises:
-        DamagedModelError: a weights file is missing or cannot be read to its end.
-        WeightsError: a weight is missing, unused or of another shape.
-    """
-    by_file: dict[str, list[Entry]] = {}
-    for entry in expected:
-        by_file.setdefault(WEIGHTS_FILES[entry.hub_file], []).append(entry)
-    result: dict[str, np.ndarray] = {}
-    for name, wanted in by_file.items():
-        result.update(_read_file(folder / name, wanted))
-    return result
-
-
-def _read_file(path: Path, wanted: list[Entry]) -> dict[str, np.ndarray]:
-    import h5py  # here, since a preset whose bundle is ready is opened without it
-
-    try:
-        with h5py.File(path, "r") as file:
-            found = _datasets(file)
-            places = {entry.hub_path for entry in wanted}
-            refuse_names(places - found, {p for p in found - places if not _ignored(p)}, str(path))
-            return {entry.name: _read(file[entry.hub_path], entry, path) for entry in wanted}
-    except SparkxlmrError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        if path.with_suffix(".json").is_file():
-            raise NotAPresetError(
-                f"The weights of {path.parent} are sharded over several files",
-                f"one file {path.name}",
-                "save it again in keras-hub with a max_shard_size above its size",
-            ) from error
-        raise DamagedModelError(
-            f"The weights file {path} cannot be read: {error}",
-            "a whole h5 file of weights",
-            "copy or fetch the preset again",
-        ) from error
-
-
-def _read(dataset: h5py.Dataset, entry: Entry, path: Path) -> np.ndarray:
-    refuse_shape(f"{entry.name} ({entry.hub_path})", dataset.shape, entry.hub_shape, str(path))
-    if dataset.dtype.kind != "f":
-        raise DamagedModelError(
-            f"The weight {entry.hub_path} of {path} is stored as {dataset.dtype}",
-            "float32, float16 or float64",
-            "save the preset again from a model of dtype float32",
-        )
-    return np.asarray(dataset[()]).reshape(entry.shape)
-
-
-def _datasets(file: h5py.File) -> set[str]:
-    import h5py
-
-    found: set[str] = set()
-
-    def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            found.add(name)
-
-    file.visititems(visit)
-    return found
-
-
-def _ignored(place: str) -> bool:
-    # keras-hub keeps the optimizer's step count and learning rate of a compiled task; a model needs neither.
-    return place.startswith("optimizer/")

@@ -3,47 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
-from sparkxlmr.presets import hugging_face, keras_hub
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets import hugging_face, hugging_face_weights, keras_hub, keras_hub_weights, tables
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig
+from sparkxlmr.presets.contents import Contents, Description, default_labels
 from sparkxlmr.presets.files import known_sha256_of
 from sparkxlmr.presets.handles import resolve
-from sparkxlmr.presets.tables import Entry, entries
+from sparkxlmr.text.families import tokenizer_for
+from sparkxlmr.text.tokenizer import SentencePieceTokenizer
 
 __all__ = ["BackboneConfig", "Preset", "TaskConfig"]
 
+HUGGING_FACE, KERAS_HUB = "hugging_face", "keras_hub"
 
-@dataclass(frozen=True)
-class Preset:
+
+@dataclass(frozen=True, kw_only=True)
+class Preset(Description):
     """A model folder that was looked at, weights not yet read.
 
     Attributes:
         path: the folder.
         name: the folder's own name; for a built-in preset that is its handle.
-        config: the encoder.
-        task: the head, or None for a bare encoder.
-        labels: one name a class in id order; ``LABEL_0``, ``LABEL_1``, ... where the preset names none.
-        vocabulary_path: the SentencePiece model.
-        sequence_length: how many ids of a text the model is meant to read.
-        truncate: how a pair that is too long is shortened (``"round_robin"`` or ``"waterfall"``).
+        vocabulary_path: the SentencePiece model, or the ``tokenizer.json`` of a checkpoint that has no other.
         layout: ``"keras_hub"`` or ``"hugging_face"``, whose folder it is.
+
+    The others are those of :class:`~sparkxlmr.presets.contents.Description`; ``labels`` are ``LABEL_0``,
+    ``LABEL_1``, ... where the preset names none.
     """
 
     path: Path
     name: str
-    config: BackboneConfig
-    task: TaskConfig | None
-    labels: tuple[str, ...]
     vocabulary_path: Path
-    sequence_length: int
-    truncate: str
     layout: str
 
     @classmethod
@@ -85,36 +82,23 @@ class Preset:
     @classmethod
     def _described(cls, path: Path) -> Preset:
         if hugging_face.is_checkpoint(keras_hub.read_json(path / keras_hub.CONFIG)):
-            config, task, labels = hugging_face.describe(path)
-            return cls(
-                path=path,
-                name=path.name,
-                config=config,
-                task=task,
-                labels=labels,
-                vocabulary_path=path / hugging_face.VOCABULARY,
-                sequence_length=min(keras_hub.DEFAULT_SEQUENCE_LENGTH, config.max_sequence_length),
-                truncate=keras_hub.DEFAULT_TRUNCATE,
-                layout="hugging_face",
-            )
-        told = keras_hub.describe(path)
-        return cls(
-            path=path,
-            name=path.name,
-            config=told.config,
-            task=told.task,
-            labels=told.labels,
-            vocabulary_path=path / keras_hub.VOCABULARY,
-            sequence_length=told.sequence_length,
-            truncate=told.truncate,
-            layout="keras_hub",
-        )
+            told, layout = hugging_face.describe(path), HUGGING_FACE
+            vocabulary = hugging_face.vocabulary_of(path, tables.of(told.config))
+        else:
+            told, layout, vocabulary = keras_hub.describe(path), KERAS_HUB, path / keras_hub.VOCABULARY
+        parts: dict[str, Any] = {part.name: getattr(told, part.name) for part in fields(told)}
+        return cls(**parts, path=path, name=path.name, vocabulary_path=vocabulary, layout=layout)
 
-    def weights(self, dtype: str | None = "float32") -> dict[str, np.ndarray]:
+    def weights(self, dtype: str | None = "float32", head: bool = True) -> dict[str, np.ndarray]:
         """Reads all weights: names of :mod:`~sparkxlmr.presets.tables` to arrays, kernels as (in, out).
 
         Args:
             dtype: the dtype of the arrays; None leaves each as it is stored (float16 stays float16).
+            head: False reads the encoder alone.
+
+        Warns:
+            UserWarning: an ALBERT checkpoint without pooler, read as an encoder: its ``pooled_output`` is the
+                tanh of the first token's vector.
 
         Raises:
             DamagedModelError: a weights file cannot be read, or differs from the sha256 that was recorded
@@ -122,22 +106,72 @@ class Preset:
             WeightsError: a weight is missing, unused or of another shape.
         """
         self._check_hashes()
-        stored = self._reader(self.path, entries(self.config, self.task))
+        if self.layout == HUGGING_FACE:
+            stored = hugging_face_weights.read_weights(self.path, self.config, self.task, head)
+        else:
+            table = tables.entries(self.config, self.task if head else None)
+            stored = keras_hub_weights.read_weights(self.path, table)
         if dtype is None:
             return stored
         return {name: array.astype(dtype, copy=False) for name, array in stored.items()}
 
+    def contents(self) -> Contents:
+        """All of it, weights as they are stored: to be written in another place or layout.
+
+        Raises:
+            DamagedModelError, WeightsError: as :meth:`weights`.
+        """
+        names = None
+        if isinstance(self.task, TextClassifierConfig):
+            names = None if self.labels == default_labels(self.task.num_classes) else self.labels
+        return Contents(
+            config=self.config,
+            weights=self.weights(dtype=None),
+            task=self.task,
+            labels=names,
+            proto=self.proto() if self.has_tokenizer else None,
+            sequence_length=self.sequence_length,
+            truncate=self.truncate,
+            tokenizer_settings=self.tokenizer_settings,
+            masking=self.masking,
+        )
+
     @property
     def has_tokenizer(self) -> bool:
         """Whether the preset brings its tokenizer; one saved from a task without preprocessor does not."""
-        return self.layout == "hugging_face" or (self.path / keras_hub.TOKENIZER).is_file()
+        return self.layout == HUGGING_FACE or (self.path / keras_hub.TOKENIZER).is_file()
 
-    def vocabulary(self) -> Path:
-        """:attr:`vocabulary_path`, known to be there.
+    def proto(self) -> bytes:
+        """The SentencePiece model; rebuilt where a checkpoint has only a ``tokenizer.json``.
 
         Raises:
-            NotAPresetError: the preset was saved without its tokenizer.
+            NotAPresetError: the preset was saved without its tokenizer, or its ``tokenizer.json`` holds
+                another kind of tokenizer.
         """
+        if self._has_fast_tokenizer_only:
+            return hugging_face.rebuilt_model(self.vocabulary_path, self.config.family)[0]
+        return self.vocabulary().read_bytes()
+
+    def text_tokenizer(self) -> SentencePieceTokenizer:
+        """The family's tokenizer over the preset's vocabulary, with its settings.
+
+        Raises:
+            NotAPresetError: as :meth:`proto`, or the vocabulary is of another family.
+        """
+        return tokenizer_for(self.config.family, self.proto(), self.tokenizer_settings)
+
+    def vocabulary(self) -> Path:
+        """The file of the SentencePiece model, known to be there; :meth:`proto` works without a file too.
+
+        Raises:
+            NotAPresetError: there is none.
+        """
+        if self._has_fast_tokenizer_only:
+            raise NotAPresetError(
+                f"{self.path} has its vocabulary only inside {self.vocabulary_path.name}",
+                "a SentencePiece model",
+                "save it as a preset first (save_to_preset)",
+            )
         if not self.vocabulary_path.is_file():
             raise NotAPresetError(
                 f"The preset {self.path} has no tokenizer ({self.vocabulary_path.relative_to(self.path)})",
@@ -147,6 +181,10 @@ class Preset:
         return self.vocabulary_path
 
     @property
+    def _has_fast_tokenizer_only(self) -> bool:
+        return self.layout == HUGGING_FACE and self.vocabulary_path.name == hugging_face.FAST_TOKENIZER
+
+    @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
         total = hashlib.sha256()
@@ -154,18 +192,18 @@ class Preset:
             total.update(f"{path.relative_to(self.path).as_posix()}\0{known_sha256_of(path)}\n".encode())
         return total.hexdigest()
 
-    @property
-    def _reader(self) -> Callable[[Path, tuple[Entry, ...]], dict[str, np.ndarray]]:
-        return hugging_face.read_weights if self.layout == "hugging_face" else keras_hub.read_weights
-
     def _weights_files(self) -> list[Path]:
-        if self.layout == "hugging_face":
-            return hugging_face.weights_files(self.path)
-        files = [self.path / keras_hub.MODEL_WEIGHTS]
-        return files if self.task is None else [*files, self.path / keras_hub.TASK_WEIGHTS]
+        if self.layout == HUGGING_FACE:
+            return hugging_face_weights.weights_files(self.path)
+        return keras_hub_weights.weights_files(self.path, has_head=self.task is not None)
 
     def _files(self) -> list[Path]:
-        jsons = [self.path / name for name in (keras_hub.CONFIG, keras_hub.TASK, keras_hub.PREPROCESSOR)]
+        names = [keras_hub.CONFIG, keras_hub.TASK, keras_hub.PREPROCESSOR]
+        if self.layout == HUGGING_FACE:
+            names.append(hugging_face.TOKENIZER_CONFIG)
+        elif self.tokenizer_settings:
+            names.append(keras_hub.TOKENIZER)
+        jsons = [self.path / name for name in names]
         return [
             *(path for path in jsons if path.is_file()),
             *self._weights_files(),
@@ -174,9 +212,6 @@ class Preset:
 
     def _check_files(self) -> None:
         needed = self._weights_files()
-        if self.layout == "keras_hub":
-            # Sharded weights are there, and refused with a reason when they are read.
-            needed = [path for path in needed if not path.with_suffix(".json").is_file()]
         if self.has_tokenizer:
             needed.append(self.vocabulary_path)
         for path in needed:

@@ -7,8 +7,9 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from fnmatch import fnmatch
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -17,235 +18,280 @@ from typing import Any
 import numpy as np
 
 from sparkxlmr import __version__
-from sparkxlmr.errors import OutputError, SettingError, WeightsError
-from sparkxlmr.presets import keras_hub, tables
-from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig, check_count
+from sparkxlmr.errors import OutputError, SettingError
+from sparkxlmr.presets import keras_hub, keras_hub_weights, tables
+from sparkxlmr.presets.config import MaskedLMConfig, TextClassifierConfig
+from sparkxlmr.presets.contents import Contents, masking_of
 from sparkxlmr.presets.files import sha256_of, to_disk
-from sparkxlmr.presets.tables import Entry, check, entries
 
-_HUB = "keras_hub.src.models.xlm_roberta"
 _HUB_FORMAT = "0.32.0"  # the keras-hub release whose folder layout this module writes
 _KERAS_FORMAT = "3.15.0"  # said where Keras itself is not installed: writing a preset needs h5py only
-_HUB_EPSILON = 1e-5  # keras-hub's XLM-R knows no other
-_LEARNING_RATE = 5e-5  # keras-hub's default for a text classifier; kept by it beside the head's weights
+# keras-hub's tasks for an encoder, which it lists beside it.
+_HUB_TASKS = {
+    "xlm_roberta": ["MaskedLM", "TextClassifier", "TextEmbedder"],
+    "albert": ["MaskedLM", "TextClassifier"],
+}
 
 
 def write_preset(
     folder: str | PathLike[str],
-    config: BackboneConfig,
-    task: TaskConfig | None,
-    labels: Sequence[str] | None,
-    weights: Mapping[str, np.ndarray],
-    proto: bytes | str | PathLike[str] | None,
-    sequence_length: int,
+    contents: Contents,
     weights_dtype: str = "float32",
-    truncate: str = keras_hub.DEFAULT_TRUNCATE,
+    max_shard_size: float | None = 10,
 ) -> Path:
     """Writes a model as a preset folder; what stood there under the same file names is replaced.
 
     Every file is complete before it takes its place. Other files of the folder (a card, ``bundles/``) stay.
+    Label names, a tokenizer's settings, and numbers that keras-hub fixes stand at the top level of the JSON
+    files, where keras-hub does not look.
 
     Args:
-        labels: one name a class, kept as ``classes`` at the top level of ``task.json``; None keeps none.
-        weights: canonical names to arrays (see :mod:`sparkxlmr.presets.tables`).
-        proto: the SentencePiece model, as bytes or path; None writes no tokenizer and no preprocessor.
-        sequence_length: how many ids the preprocessor keeps of a text.
         weights_dtype: ``"float32"`` or ``"float16"``; keras-hub reads both into its own dtype.
+        max_shard_size: an encoder larger than so many gigabytes (2**30 bytes) is written in shards; None
+            writes one file whatever its size.
 
     Returns:
         The folder.
 
     Warns:
-        UserWarning: ``layer_norm_epsilon`` is not 1e-5, which keras-hub computes with whatever a preset says.
+        UserWarning: a number is not the one that keras-hub computes with whatever a preset says.
 
     Raises:
         WeightsError: weights are missing, unused, of another shape, or too large for float16.
-        SettingError: labels that are not one a class, or an unknown dtype.
+        SettingError: an unknown dtype, or a shard too small for the largest weight.
         OutputError: the folder cannot be written.
     """
     if weights_dtype not in ("float32", "float16"):
         raise SettingError(
             f"weights_dtype is {weights_dtype!r}", "'float32' or 'float16'", "pass one of them"
         )
-    _check_labels(labels, task)
-    check_count("sequence_length", sequence_length)
-    table = entries(config, task)
-    check(weights, table, "the given model")
-    if config.layer_norm_epsilon != _HUB_EPSILON:
-        warnings.warn(
-            f"layer_norm_epsilon is {config.layer_norm_epsilon}: keras-hub reads this preset, but computes "
-            f"with {_HUB_EPSILON} and answers other numbers. sparkxlmr computes with the preset's own.",
-            stacklevel=2,
-        )
-    target = Path(folder)
+    shard = float("inf") if max_shard_size is None else max_shard_size
+    if not shard > 0:
+        raise SettingError(f"max_shard_size is {max_shard_size!r}", "a number above 0", "10 is usual")
+    tables.check(contents.weights, tables.entries(contents.config, contents.task), "the given model")
+    _warn_of_differences(contents)
+
+    def write(staging: Path) -> None:
+        _write_jsons(staging, contents)
+        keras_hub_weights.write_weights(staging, contents, np.dtype(weights_dtype), shard)
+        write_json(staging / keras_hub.METADATA, _metadata(staging, contents))
+        if contents.proto is not None:
+            vocabulary = staging / keras_hub.VOCABULARY
+            vocabulary.parent.mkdir(parents=True)
+            vocabulary.write_bytes(contents.proto)
+
+    return write_whole(Path(folder), write, _OWNED)
+
+
+def write_whole(target: Path, write: Callable[[Path], None], owned: tuple[str, ...]) -> Path:
+    """Lets ``write`` fill a folder beside, then moves its files to ``target`` when all of them are complete.
+
+    Args:
+        owned: patterns of file names; what lies in ``target`` under such a name and was not written anew is
+            removed, so that a former model's head does not stay beside another encoder.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     try:
         target.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=target))
         try:
-            _write_jsons(staging, config, task, labels, proto is not None, sequence_length, truncate)
-            _write_h5(staging, config, task, table, weights, np.dtype(weights_dtype))
-            _write_json(staging / keras_hub.METADATA, _metadata(staging, config))
-            if proto is not None:
-                vocabulary = staging / keras_hub.VOCABULARY
-                vocabulary.parent.mkdir(parents=True)
-                vocabulary.write_bytes(proto if isinstance(proto, bytes) else Path(proto).read_bytes())
+            write(staging)
             to_disk(staging)
-            _move(staging, target)
+            _move(staging, target, owned)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise OutputError(
-            f"The preset cannot be written to {target}: {error}",
+            f"The model cannot be written to {target}: {error}",
             "a folder with room",
             "choose another folder",
         ) from error
     return target
 
 
-def _check_labels(labels: Sequence[str] | None, task: TaskConfig | None) -> None:
-    if labels is None:
-        return
-    num_classes = task.num_classes if isinstance(task, TextClassifierConfig) else 0
-    if len(labels) != num_classes:
-        raise SettingError(
-            f"There are {len(labels)} label names for {num_classes} classes",
-            "one name a class",
-            "pass them in the order of the classes",
-        )
+def _move(staging: Path, target: Path, owned: tuple[str, ...]) -> None:
+    written = {path.relative_to(staging).as_posix() for path in staging.rglob("*") if path.is_file()}
+    there = {path.name for path in target.iterdir() if path.is_file()}
+    stale = {name for name in there if any(fnmatch(name, pattern) for pattern in owned)}
+    for name in (stale | {name for name in owned if "*" not in name}) - written:
+        (target / name).unlink(missing_ok=True)
+    for name in sorted(written):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(staging / name, target / name)
 
 
-def _move(staging: Path, target: Path) -> None:
-    written = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
-    for name in _OWNED - {path.as_posix() for path in written}:
-        (target / name).unlink(missing_ok=True)  # a former preset's head must not stay beside another encoder
-    for path in written:
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staging / path, target / path)
-
-
-_OWNED = {
+_OWNED = (
     keras_hub.CONFIG,
     keras_hub.TASK,
     keras_hub.PREPROCESSOR,
     keras_hub.TOKENIZER,
     keras_hub.METADATA,
-    keras_hub.MODEL_WEIGHTS,
-    keras_hub.TASK_WEIGHTS,
     keras_hub.VOCABULARY,
-}
+    keras_hub_weights.MODEL,
+    keras_hub_weights.TASK,
+    keras_hub_weights.INDEX,
+    keras_hub_weights.SHARDS,
+)
+
+# --- what keras-hub does not know ---
+
+
+def _encoder_extras(contents: Contents) -> dict[str, Any]:
+    """The encoder's numbers that are not those which keras-hub fixes for the family."""
+    config = contents.config
+    return {
+        name: getattr(config, name)
+        for name in keras_hub.ENCODER_EXTRAS
+        if getattr(config, name) != getattr(type(config), name)
+    }
+
+
+def _head_extras(contents: Contents) -> dict[str, Any]:
+    if not isinstance(contents.task, MaskedLMConfig):
+        return {}
+    standard = MaskedLMConfig.of_keras_hub(contents.config)
+    return {
+        name: getattr(contents.task, name)
+        for name in keras_hub.HEAD_EXTRAS
+        if getattr(contents.task, name) != getattr(standard, name)
+    }
+
+
+def _warn_of_differences(contents: Contents) -> None:
+    extras = _encoder_extras(contents)
+    fixed = {name: getattr(type(contents.config), name) for name in extras}
+    head = _head_extras(contents)
+    if head:
+        standard = MaskedLMConfig.of_keras_hub(contents.config)
+        extras |= {f"the head's {name}": value for name, value in head.items()}
+        fixed |= {f"the head's {name}": getattr(standard, name) for name in head}
+    for name, value in extras.items():
+        computes = "the same dropout everywhere" if fixed[name] is None else fixed[name]
+        warnings.warn(
+            f"{name} is {value}: keras-hub reads this preset, but computes with {computes} and so does not "
+            "answer the same. sparkxlmr computes with the preset's own.",
+            stacklevel=3,
+        )
+    if contents.tokenizer_settings and contents.proto is not None:
+        warnings.warn(
+            "The tokenizer changes texts before SentencePiece reads them "
+            f"({dict(contents.tokenizer_settings)}): keras-hub reads this preset, but tokenizes raw texts.",
+            stacklevel=3,
+        )
+
 
 # --- JSON ---
 
 
-def _write_jsons(
-    folder: Path,
-    config: BackboneConfig,
-    task: TaskConfig | None,
-    labels: Sequence[str] | None,
-    has_tokenizer: bool,
-    sequence_length: int,
-    truncate: str,
-) -> None:
-    backbone = _backbone(config)
-    top: dict[str, Any] = dict(backbone)
-    if config.layer_norm_epsilon != _HUB_EPSILON:
-        top["layer_norm_epsilon"] = config.layer_norm_epsilon
-    _write_json(folder / keras_hub.CONFIG, top)
-    preprocessor = _preprocessor(sequence_length, truncate) if has_tokenizer else None
-    if preprocessor is not None:
-        _write_json(folder / keras_hub.TOKENIZER, preprocessor["config"]["tokenizer"])
-        _write_json(folder / keras_hub.PREPROCESSOR, preprocessor)
-    if task is not None:
-        document = _task(task, backbone, preprocessor)
-        if labels is not None:
-            document["classes"] = [str(label) for label in labels]
-        _write_json(folder / keras_hub.TASK, document)
+def _write_jsons(folder: Path, contents: Contents) -> None:
+    backbone = _backbone(contents)
+    write_json(folder / keras_hub.CONFIG, {**backbone, **_encoder_extras(contents)})
+    preprocessor = None
+    if contents.proto is not None:
+        tokenizer = _tokenizer(contents)
+        settings = dict(contents.tokenizer_settings)
+        normalization = {keras_hub.NORMALIZATION: settings} if settings else {}
+        write_json(folder / keras_hub.TOKENIZER, {**tokenizer, **normalization})
+        preprocessor = _preprocessor(contents, tokenizer)
+        write_json(folder / keras_hub.PREPROCESSOR, preprocessor)
+    if contents.task is not None:
+        extras = _head_extras(contents)
+        if contents.labels is not None:
+            extras[keras_hub.CLASSES] = [str(label) for label in contents.labels]
+        write_json(folder / keras_hub.TASK, {**_task(contents, backbone, preprocessor), **extras})
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes a JSON file as keras-hub does: indented, in UTF-8."""
     path.write_text(json.dumps(document, indent=4, ensure_ascii=False), encoding="utf-8")
 
 
-def _object(module: str, class_name: str, name: str, dtype: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _object(contents: Contents, part: str, ending: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What Keras writes of an object of a class: ``part`` names the module, ``ending`` the class."""
+    architecture = tables.of(contents.config)
+    name, class_name = f"{architecture.hub_name}_{part}", architecture.hub_class + ending
+    return {
+        "module": f"{architecture.hub_module}.{name}",
+        "class_name": class_name,
+        "config": {"name": name, **config},
+        "registered_name": f"keras_hub>{class_name}",
+    }
+
+
+def _layer(dtype: str) -> dict[str, Any]:
     policy = {
         "module": "keras",
         "class_name": "DTypePolicy",
         "config": {"name": dtype},
         "registered_name": None,
     }
-    return {
-        "module": f"{_HUB}.{module}",
-        "class_name": class_name,
-        "config": {"name": name, "trainable": True, "dtype": policy, **config},
-        "registered_name": f"keras_hub>{class_name}",
-    }
+    return {"trainable": True, "dtype": policy}
 
 
-def _backbone(config: BackboneConfig) -> dict[str, Any]:
-    numbers = config.arguments()
-    for name in ("layer_norm_epsilon", "activation", "attention_dropout"):
+def _backbone(contents: Contents) -> dict[str, Any]:
+    numbers = contents.config.arguments()
+    for name in keras_hub.ENCODER_EXTRAS:
         del numbers[name]  # keras-hub's class does not take it
-    return _object("xlm_roberta_backbone", "XLMRobertaBackbone", "xlm_roberta_backbone", "float32", numbers)
+    return _object(contents, "backbone", "Backbone", {**_layer("float32"), **numbers})
 
 
-def _preprocessor(sequence_length: int, truncate: str) -> dict[str, Any]:
-    tokenizer = _object(
-        "xlm_roberta_tokenizer",
-        "XLMRobertaTokenizer",
-        "xlm_roberta_tokenizer",
-        "int32",
-        {
-            "config_file": keras_hub.TOKENIZER,
-            "proto": None,
-            "sequence_length": None,
-            "add_bos": False,
-            "add_eos": False,
-        },
-    )
-    return _object(
-        "xlm_roberta_text_classifier_preprocessor",
-        "XLMRobertaTextClassifierPreprocessor",
-        "xlm_roberta_text_classifier_preprocessor",
-        "float32",
-        {
-            "tokenizer": tokenizer,
-            "config_file": keras_hub.PREPROCESSOR,
-            "sequence_length": sequence_length,
-            "truncate": truncate,
-        },
-    )
-
-
-def _task(task: TaskConfig, backbone: dict[str, Any], preprocessor: dict[str, Any] | None) -> dict[str, Any]:
-    document = _object(
-        "xlm_roberta_text_classifier",
-        "XLMRobertaTextClassifier",
-        "xlm_roberta_text_classifier",
-        "float32",
-        {},
-    )
-    assert isinstance(task, TextClassifierConfig)
-    document["config"] = {
-        "backbone": backbone,
-        "preprocessor": preprocessor,
-        "name": "xlm_roberta_text_classifier",
-        "num_classes": task.num_classes,
-        "activation": task.activation or "linear",
-        "hidden_dim": task.hidden_dim,
-        "dropout": task.dropout,
+def _tokenizer(contents: Contents) -> dict[str, Any]:
+    config = {
+        "config_file": keras_hub.TOKENIZER,
+        "proto": None,
+        "sequence_length": None,
+        "add_bos": False,
+        "add_eos": False,
     }
+    return _object(contents, "tokenizer", "Tokenizer", {**_layer("int32"), **config})
+
+
+def _preprocessor(contents: Contents, tokenizer: dict[str, Any]) -> dict[str, Any]:
+    # An encoder without a head is mostly fine-tuned to classify.
+    kind = TextClassifierConfig.kind if contents.task is None else contents.task.kind
+    config = {
+        "tokenizer": tokenizer,
+        "config_file": keras_hub.PREPROCESSOR,
+        "sequence_length": contents.sequence_length,
+        "truncate": contents.truncate,
+        **masking_of(contents.task, contents.masking),
+    }
+    ending = f"{keras_hub.TASK_CLASSES[kind]}Preprocessor"
+    return _object(contents, f"{kind}_preprocessor", ending, {**_layer("float32"), **config})
+
+
+def _task(
+    contents: Contents, backbone: dict[str, Any], preprocessor: dict[str, Any] | None
+) -> dict[str, Any]:
+    task = contents.task
+    assert task is not None
+    document = _object(
+        contents,
+        task.kind,
+        keras_hub.TASK_CLASSES[task.kind],
+        {"backbone": backbone, "preprocessor": preprocessor},
+    )
+    config = document["config"]
+    if isinstance(task, TextClassifierConfig):
+        config |= {"num_classes": task.num_classes, "activation": task.activation or "linear"}
+        if task.hidden_dim is not None:
+            config["hidden_dim"] = task.hidden_dim
+        config["dropout"] = task.dropout
     return document
 
 
-def _metadata(folder: Path, config: BackboneConfig) -> dict[str, Any]:
+def _metadata(folder: Path, contents: Contents) -> dict[str, Any]:
+    weights = sorted([*folder.glob("*.h5"), *folder.glob(keras_hub_weights.INDEX)])
     return {
         "keras_version": _keras_version(),
         "keras_hub_version": _HUB_FORMAT,
-        "parameter_count": sum(int(np.prod(entry.shape)) for entry in entries(config)),
+        "parameter_count": sum(int(np.prod(entry.shape)) for entry in tables.entries(contents.config)),
         "date_saved": datetime.now(UTC).strftime("%Y-%m-%d@%H:%M:%S"),
-        "tasks": ["MaskedLM", "TextClassifier", "TextEmbedder"],
+        "tasks": _HUB_TASKS[contents.config.family],
         "sparkxlmr_version": __version__,
-        keras_hub.RECORDED: {path.name: sha256_of(path) for path in sorted(folder.glob("*.h5"))},
+        keras_hub.RECORDED: {path.name: sha256_of(path) for path in weights},
     }
 
 
@@ -254,51 +300,3 @@ def _keras_version() -> str:
         return metadata.version("keras")
     except metadata.PackageNotFoundError:
         return _KERAS_FORMAT
-
-
-# --- h5 ---
-
-
-def _write_h5(
-    folder: Path,
-    config: BackboneConfig,
-    task: TaskConfig | None,
-    table: Sequence[Entry],
-    weights: Mapping[str, np.ndarray],
-    dtype: np.dtype[Any],
-) -> None:
-    import h5py
-
-    architecture = tables.of(config)
-    groups = {"model": architecture.encoder_groups(config)}
-    if task is not None:
-        groups["task"] = {
-            "": "xlm_roberta_text_classifier",
-            **architecture.head_groups[task.kind],
-            "optimizer": "adam",
-            "preprocessor": "xlm_roberta_text_classifier_preprocessor",
-            "preprocessor/tokenizer": "xlm_roberta_tokenizer",
-        }
-    for kind, names in groups.items():
-        with h5py.File(folder / keras_hub.WEIGHTS_FILES[kind], "w") as file:
-            for place, layer_name in names.items():
-                file.create_group(f"{place}/vars" if place else "vars").attrs["name"] = layer_name
-            for entry in table:
-                if entry.hub_file == kind:
-                    array = _narrow(entry.name, weights[entry.name], dtype)
-                    file.create_dataset(entry.hub_path, data=array.reshape(entry.hub_shape))
-            if kind == "task":  # keras-hub compiles a task as it loads it, and then looks for these two
-                file["optimizer/vars"].create_dataset("0", data=np.int64(0))
-                file["optimizer/vars"].create_dataset("1", data=np.float32(_LEARNING_RATE))
-
-
-def _narrow(name: str, array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        narrow = np.ascontiguousarray(array, dtype=dtype)
-    if np.isinf(narrow).any() and np.isfinite(array).all():
-        raise WeightsError(
-            f"The weight {name} reaches {float(np.abs(array).max()):.3g}",
-            f"numbers that {dtype} can hold",
-            "save it with weights_dtype='float32'",
-        )
-    return narrow

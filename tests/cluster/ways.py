@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,7 @@ def classifier(folder: Path, way: str) -> XlmRoBertaForSequenceClassification:
     """The model under a hash of its own for each way: workers must not have it from another."""
     source = Preset.open(sys.argv[1])
     labels = [f"{label} {way}" for label in source.labels]
-    arguments = (source.config, source.task, labels, source.weights(), source.vocabulary_path, 64)
-    preset = write_preset(folder / way, *arguments)
+    preset = write_preset(folder / way, replace(source.contents(), labels=labels, sequence_length=64))
     stage = XlmRoBertaForSequenceClassification.pretrained(preset).setDistribution(way.split("-")[0])
     return stage.setInputCols("document").setOutputCol("c").setProbabilityCol("p")
 

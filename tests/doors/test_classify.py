@@ -304,10 +304,7 @@ def test_a_sigmoid_model_gives_its_best_label_or_none(spark, here, fixtures):
             "classifier.logits.kernel": kernel * 0.01,
             "classifier.logits.bias": kernel[0] * 0 + bias,
         }
-        write_preset(
-            here / name, source.config, task, source.labels, state, source.vocabulary_path,
-            source.sequence_length,
-        )  # fmt: skip
+        write_preset(here / name, dataclasses.replace(source.contents(), task=task, weights=state))
     assert classify("in.csv", "--output", "some.jsonl", "--model", str(here / "some")) == 0
     rows = [json.loads(line) for part in parts(here / "some.jsonl", "json") for line in part.open()]
     assert {row["label"] for row in rows if row["score"]} == {source.labels[1]}

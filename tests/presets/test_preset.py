@@ -24,7 +24,7 @@ from sparkxlmr.errors import (
     SparkxlmrError,
     WeightsError,
 )
-from sparkxlmr.presets import builtin, hugging_face
+from sparkxlmr.presets import builtin
 from sparkxlmr.presets.config import BackboneConfig, TextClassifierConfig
 from sparkxlmr.presets.home import folder_in_home, home
 from sparkxlmr.presets.preset import Preset
@@ -84,10 +84,6 @@ def test_a_hugging_face_checkpoint(checkpoint):
         weights["embeddings.position"]
         == positions + raw["roberta.embeddings.token_type_embeddings.weight"][0]
     ).all()
-    read = hugging_face.read_checkpoint(checkpoint)
-    assert read.labels == preset.labels
-    assert read.weights.keys() == weights.keys()
-    assert read.proto_path == preset.vocabulary_path
 
 
 def test_label_names_and_an_epsilon_stand_beside_config(hub):
@@ -123,7 +119,7 @@ def test_an_encoder_alone(hub):
     assert not any(name.startswith("classifier") for name in preset.weights())
 
 
-@pytest.mark.parametrize("handle", ["no_such_model", "hf://org/name", "./nowhere/at/all", "x" * 5000])
+@pytest.mark.parametrize("handle", ["no_such_model", "hf:org/name", "./nowhere/at/all", "x" * 5000])
 def test_no_preset_of_that_name(handle):
     with pytest.raises(PresetNotFoundError, match="built-in name"):
         Preset.open(handle)
@@ -336,7 +332,7 @@ def test_safetensors_weights_fit_exactly(checkpoint):
     with pytest.raises(WeightsError, match=r"not used: lm_head\.bias"):
         Preset.open(checkpoint).weights()
     save_file({**tensors, "classifier.out_proj.weight": np.ascontiguousarray(head[:3])}, path)
-    with pytest.raises(WeightsError, match=r"\(48, 3\)"):
+    with pytest.raises(WeightsError, match=r"\(3, 48\)"):
         Preset.open(checkpoint).weights()
 
 
@@ -363,9 +359,11 @@ def test_a_bare_checkpoint_without_prefix_and_in_shards(checkpoint):
 
 
 def test_variants_of_the_architecture_are_refused(checkpoint):
-    edit_json(checkpoint / "config.json", lambda d: d.update(hidden_act="relu"))
-    with pytest.raises(NotAPresetError, match="relu"):
-        Preset.open(checkpoint)
+    for change in ({"hidden_act": "silu"}, {"position_embedding_type": "relative_key"}, {"is_decoder": True}):
+        edit_json(checkpoint / "config.json", lambda d, change=change: d.update(change))
+        with pytest.raises(NotAPresetError, match=next(iter(change))):
+            Preset.open(checkpoint)
+        edit_json(checkpoint / "config.json", lambda d, change=change: d.pop(next(iter(change))))
 
 
 def test_home(monkeypatch, tmp_path):

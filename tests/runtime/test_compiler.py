@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, OutputError
-from sparkxlmr.presets.hugging_face import read_checkpoint
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.runtime import compiler
@@ -25,17 +24,7 @@ from sparkxlmr.runtime.predictor import Predictor
 def preset(golden_preset, tmp_path, monkeypatch):
     """The golden model as a preset folder, and an empty cache."""
     monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
-    there = read_checkpoint(golden_preset.path)
-    folder = write_preset(
-        tmp_path / "preset",
-        there.config,
-        there.task,
-        there.labels,
-        there.weights,
-        golden_preset.vocabulary_path,
-        128,
-    )
-    return Preset.open(folder)
+    return Preset.open(write_preset(tmp_path / "preset", golden_preset.contents()))
 
 
 @pytest.fixture
@@ -153,9 +142,9 @@ def test_the_bundle_beside_the_preset_is_taken_and_shares_its_vocabulary(preset,
 
 def test_a_bundle_of_other_weights_is_not_taken(preset, compilations, golden_preset):
     own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino")
-    there = read_checkpoint(golden_preset.path)
+    there = golden_preset.contents()
     weights = {**there.weights, "classifier.logits.bias": there.weights["classifier.logits.bias"] + 1}
-    write_preset(preset.path, there.config, there.task, there.labels, weights, preset.vocabulary_path, 128)
+    write_preset(preset.path, replace(there, weights=weights))
     found = bundle_for(Preset.open(preset.path), "openvino")
     assert found.hash != own.hash
     assert len(compilations) == 1
@@ -194,17 +183,7 @@ def test_a_preset_without_head_is_refused(preset, tmp_path):
 
 
 def test_float16_presets_keep_small_bundles(golden_preset, tmp_path, preset, golden):
-    there = read_checkpoint(golden_preset.path)
-    folder = write_preset(
-        tmp_path / "half",
-        there.config,
-        there.task,
-        there.labels,
-        there.weights,
-        golden_preset.vocabulary_path,
-        128,
-        weights_dtype="float16",
-    )
+    folder = write_preset(tmp_path / "half", golden_preset.contents(), weights_dtype="float16")
     half = compile_bundle(Preset.open(folder), "openvino", tmp_path / "half_bundle")
     full = compile_bundle(preset, "openvino", tmp_path / "full_bundle")
     assert half.file("model.bin").stat().st_size < 0.6 * full.file("model.bin").stat().st_size

@@ -96,6 +96,7 @@ ARCHITECTURE = Architecture(
     hf_type="albert",
     hf_class="Albert",
     hf_prefix="albert.",
+    hf_vocabulary="spiece.model",
     hf_ignored=("embeddings.position_ids", "embeddings.token_type_ids"),
     # The sentence-order head of the published checkpoints' pretraining.
     hf_ignored_heads=("sop_classifier.classifier.weight", "sop_classifier.classifier.bias"),

@@ -81,7 +81,7 @@ class Architecture:
         hub_module: keras-hub's package of the family; ``hub_name`` begins its module and layer names, and
             ``hub_class`` its class names.
         hf_type: Hugging Face's ``model_type``; ``hf_class`` begins its class names, and ``hf_prefix`` its
-            encoder's keys in a checkpoint with a head.
+            encoder's keys in a checkpoint with a head; ``hf_vocabulary`` is its SentencePiece model's file.
         hf_ignored: encoder keys, without prefix, that no output here depends on.
         hf_ignored_heads: other keys that no output here depends on.
         encoder: the encoder's weights; whether a checkpoint may lack its pooler depends on the kind of task.
@@ -97,6 +97,7 @@ class Architecture:
     hf_type: str
     hf_class: str
     hf_prefix: str
+    hf_vocabulary: str
     hf_ignored: tuple[str, ...]
     hf_ignored_heads: tuple[str, ...]
     encoder: Callable[[Any, str | None], Iterator[Entry]]

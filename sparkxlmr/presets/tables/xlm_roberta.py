@@ -96,6 +96,7 @@ ARCHITECTURE = Architecture(
     hf_type="xlm-roberta",
     hf_class="XLMRoberta",
     hf_prefix="roberta.",
+    hf_vocabulary="sentencepiece.bpe.model",
     # Counted positions, and the pooler, which no head here reads.
     hf_ignored=("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"),
     hf_ignored_heads=(),
