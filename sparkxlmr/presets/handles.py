@@ -16,7 +16,7 @@ from urllib.request import url2pathname
 from sparkxlmr.errors import PresetNotFoundError
 from sparkxlmr.presets import builtin, hub_fsspec, hub_hugging_face, hub_kaggle, hub_names
 from sparkxlmr.presets.hub_cache import RemoteModel, folder_of
-from sparkxlmr.presets.hub_errors import shown
+from sparkxlmr.presets.hub_secrets import shown
 
 
 def resolve(handle: str | PathLike[str]) -> Path:

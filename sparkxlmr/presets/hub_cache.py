@@ -21,6 +21,7 @@ from sparkxlmr.presets.files import to_disk
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.hub_errors import Unreachable
 from sparkxlmr.presets.hub_files import gather
+from sparkxlmr.presets.hub_secrets import discreet
 from sparkxlmr.presets.locks import locked
 
 _log = logging.getLogger(__name__)
@@ -133,7 +134,8 @@ def _fetch(model: RemoteModel, revision: str, whole: Path) -> None:
 
 def _explaining(model: RemoteModel, call: Callable[[], Answer]) -> Answer:
     try:
-        return call()
+        with discreet():
+            return call()
     except SparkxlmrError:
         raise
     except Exception as error:

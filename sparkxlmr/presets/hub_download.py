@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sparkxlmr.errors import DamagedModelError
 from sparkxlmr.presets.files import sha256_of
 
-_MOST_BREAKS = 20
+# Seconds before each next attempt when one has brought nothing; a network that blinks is back by then.
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
 def download(
@@ -20,7 +22,8 @@ def download(
 ) -> None:
     """Brings a file of known size to ``target``; what an earlier call left of it is not fetched again.
 
-    A connection that breaks is taken up again at once, as long as each brings something.
+    A connection that breaks is taken up again. One that brings nothing ends the call: at once where nothing
+    came before, else after a few seconds of trying.
 
     Args:
         open_at: the file's bytes from an offset on.
@@ -35,18 +38,20 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     part.touch()
-    for _ in range(_MOST_BREAKS):
+    pauses: tuple[float, ...] = ()
+    while True:
         before = part.stat().st_size
         error = _append(part, size, open_at, broke)
         had = part.stat().st_size
         if had == size:
             break
-        if error is None:
-            error = ConnectionError(f"{target.name} ended after {had} of {size} bytes")
-        if had == before:
-            raise error
-    else:
-        raise ConnectionError(f"{target.name} broke off {_MOST_BREAKS} times")
+        if had > before:
+            pauses = _PAUSES
+        elif not pauses:
+            raise error or ConnectionError(f"{target.name} ended after {had} of {size} bytes")
+        else:
+            time.sleep(pauses[0])
+            pauses = pauses[1:]
     if sha256 is not None and (found := sha256_of(part)) != sha256:
         part.unlink()
         raise DamagedModelError(

@@ -1,15 +1,14 @@
-"""What is said when a model cannot be fetched: one line, the remedy, and never a secret."""
+"""What is said when a model cannot be fetched: one line and the remedy."""
 
 from __future__ import annotations
 
-import os
 import queue
-import re
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 from sparkxlmr.errors import EnvironmentNotReadyError, PresetNotFoundError
+from sparkxlmr.presets.hub_secrets import redacted
 
 Answer = TypeVar("Answer")
 
@@ -17,38 +16,10 @@ Answer = TypeVar("Answer")
 PATIENCE = 20.0
 
 INSTALL = 'pip install "sparkxlmr[hub]"'
-_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
-_CUT = (
-    (re.compile(r"://[^/?#\s'\"]*@"), "://"),
-    (re.compile(r"(?<=[^\s'\"])\?[^\s'\"<>)]*=[^\s'\"<>)]*"), "?..."),
-    (re.compile(r"\b(Bearer|Basic) +[^\s'\"]+", re.IGNORECASE), r"\1 ..."),
-    (re.compile(r"\bhf_[A-Za-z0-9]{8,}"), "hf_..."),
-)
 
 
 class Unreachable(EnvironmentNotReadyError):
     """The hub, or what speaks with it, is not there: a copy that was fetched before will do."""
-
-
-def redacted(text: str) -> str:
-    """The text without the user and query of its URLs, without tokens: what may be shown and logged.
-
-    >>> redacted("GET https://me:secret@example.org/a?X-Amz-Signature=12ab: refused")
-    'GET https://example.org/a?... refused'
-    """
-    for name in _SECRETS:
-        secret = os.environ.get(name, "").strip()
-        if len(secret) > 3:
-            text = text.replace(secret, "...")
-    for pattern, instead in _CUT:
-        text = pattern.sub(instead, text)
-    return text
-
-
-def shown(handle: object) -> str:
-    """A handle for a message: redacted and of bounded length."""
-    text = redacted(str(handle))
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def one_line(error: BaseException) -> str:

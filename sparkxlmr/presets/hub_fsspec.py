@@ -15,6 +15,7 @@ from typing import Any
 from sparkxlmr.presets import hub_errors
 from sparkxlmr.presets.hub_download import download
 from sparkxlmr.presets.hub_files import FOLDERS
+from sparkxlmr.presets.hub_secrets import redacted, shown
 
 FORM = "a URL that fsspec opens (s3://, gs://, abfss://, memory://, ...)"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(::|://)")
@@ -41,9 +42,9 @@ class StoredModel:
 
     def __init__(self, url: str) -> None:
         """Nothing is asked of the storage yet."""
-        self.handle = hub_errors.shown(url)
+        self.handle = shown(url)
         self._url = url
-        public = hub_errors.redacted(url).partition("?")[0].rstrip("/")
+        public = redacted(url).partition("?")[0].rstrip("/")
         words = re.findall(r"[A-Za-z0-9._-]+", public)
         self.name = (words[-1].lstrip(".") if words else "") or "model"
         # Of the address without user and password, but with a query, which may name another version.

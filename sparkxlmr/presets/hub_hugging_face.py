@@ -16,6 +16,7 @@ from typing import Any
 from sparkxlmr.errors import DamagedModelError
 from sparkxlmr.presets import hub_errors
 from sparkxlmr.presets.hub_download import download
+from sparkxlmr.presets.hub_secrets import shown
 
 SCHEME = "hf://"
 FORM = "hf://org/name[@revision]"
@@ -32,7 +33,7 @@ class HuggingFaceModel:
 
     def __init__(self, handle: str) -> None:
         """Raises PresetNotFoundError where the handle has another form. Nothing is asked of the hub yet."""
-        self.handle = hub_errors.shown(handle)
+        self.handle = shown(handle)
         match = _HANDLE.fullmatch(handle.removeprefix(SCHEME))
         if match is None:
             raise hub_errors.not_found(self.handle, "that names no repository", FORM)

@@ -24,6 +24,7 @@ from sparkxlmr.errors import DamagedModelError
 from sparkxlmr.presets import hub_errors
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.hub_files import CONFIG
+from sparkxlmr.presets.hub_secrets import shown
 
 SCHEME = "kaggle://"
 FORM = "kaggle://owner/model/framework/variation[/version]"
@@ -40,7 +41,7 @@ class KaggleModel:
 
     def __init__(self, handle: str) -> None:
         """Raises PresetNotFoundError where the handle has another form. Nothing is asked of Kaggle yet."""
-        self.handle = hub_errors.shown(handle)
+        self.handle = shown(handle)
         match = _HANDLE.fullmatch(handle.removeprefix(SCHEME))
         if match is None:
             raise hub_errors.not_found(self.handle, "that names no model of Kaggle", FORM)
