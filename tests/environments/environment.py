@@ -54,13 +54,14 @@ def make(folder: Path, *requirements: str | Path) -> Path:
     return python
 
 
-def kept(name: str, *requirements: str | Path) -> Path:
+def kept(name: str, *requirements: str | Path, has_package: bool = True) -> Path:
     """The Python of ``.envs/<name>-<hash of the requirements>``, made once; older ones of it are removed.
 
-    Paths among the requirements that are files count with their content, the checkout with its metadata.
+    Paths among the requirements that are files count with their content, and the checkout's metadata too
+    unless ``has_package`` says that the environment does not depend on it.
     """
     contents = [Path(r).read_bytes() if Path(r).is_file() else str(r) for r in requirements]
-    metadata = (CHECKOUT / "pyproject.toml").read_bytes()
+    metadata = (CHECKOUT / "pyproject.toml").read_bytes() if has_package else b""
     folder = CHECKOUT / ".envs" / f"{name}-{digest(metadata, *contents)}"
     finished = folder / "finished"
     if not finished.exists():
