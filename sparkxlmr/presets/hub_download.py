@@ -13,6 +13,30 @@ from sparkxlmr.presets.files import sha256_of
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
+def keep_on(attempt: Callable[[], Exception | None], had: Callable[[], int]) -> None:
+    """Attempts a download until it is done, for as long as something comes.
+
+    One that brings nothing ends it: at once where nothing came before, else after a few seconds of trying.
+
+    Args:
+        attempt: returns None when all is there, else what broke the connection, which is raised at the end.
+        had: how many bytes are there.
+    """
+    pauses: tuple[float, ...] = ()
+    while True:
+        before = had()
+        error = attempt()
+        if error is None:
+            return
+        if had() > before:
+            pauses = _PAUSES
+        elif not pauses:
+            raise error
+        else:
+            time.sleep(pauses[0])
+            pauses = pauses[1:]
+
+
 def download(
     target: Path,
     size: int,
@@ -22,8 +46,7 @@ def download(
 ) -> None:
     """Brings a file of known size to ``target``; what an earlier call left of it is not fetched again.
 
-    A connection that breaks is taken up again. One that brings nothing ends the call: at once where nothing
-    came before, else after a few seconds of trying.
+    A connection that breaks is taken up again: see :func:`keep_on`.
 
     Args:
         open_at: the file's bytes from an offset on.
@@ -38,20 +61,14 @@ def download(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     part.touch()
-    pauses: tuple[float, ...] = ()
-    while True:
-        before = part.stat().st_size
+
+    def attempt() -> Exception | None:
         error = _append(part, size, open_at, broke)
-        had = part.stat().st_size
-        if had == size:
-            break
-        if had > before:
-            pauses = _PAUSES
-        elif not pauses:
-            raise error or ConnectionError(f"{target.name} ended after {had} of {size} bytes")
-        else:
-            time.sleep(pauses[0])
-            pauses = pauses[1:]
+        if (had := part.stat().st_size) == size:
+            return None
+        return error or ConnectionError(f"{target.name} ended after {had} of {size} bytes")
+
+    keep_on(attempt, lambda: part.stat().st_size)
     if sha256 is not None and (found := sha256_of(part)) != sha256:
         part.unlink()
         raise DamagedModelError(

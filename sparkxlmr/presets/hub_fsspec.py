@@ -66,7 +66,7 @@ class StoredModel:
         return True
 
     def explained(self, error: Exception) -> Exception:
-        if isinstance(error, ModuleNotFoundError) and error.name == "fsspec":
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "fsspec":
             return hub_errors.no_package(self.handle, "fsspec")
         if isinstance(error, ImportError):
             return hub_errors.Unreachable(

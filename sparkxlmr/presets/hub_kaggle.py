@@ -23,6 +23,7 @@ from pathlib import Path
 from sparkxlmr.errors import DamagedModelError
 from sparkxlmr.presets import hub_errors
 from sparkxlmr.presets.home import folder_in_home
+from sparkxlmr.presets.hub_download import keep_on
 from sparkxlmr.presets.hub_files import CONFIG
 from sparkxlmr.presets.hub_secrets import shown
 
@@ -65,15 +66,23 @@ class KaggleModel:
         if target.is_file():
             return True
         kept = target.parents[name.count("/")] / ".kagglehub"
-        try:
-            place = self._download(f"{self._model}/{revision}", name, kept)
-        except Exception as error:
-            if name != CONFIG and _is_missing(error):
-                return False
-            raise
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place.replace(target)
-        return True
+        found: list[Path] = []
+
+        def attempt() -> Exception | None:
+            try:
+                found.append(self._download(f"{self._model}/{revision}", name, kept))
+            except Exception as error:
+                if _broke(error):
+                    return error
+                if name == CONFIG or not _is_missing(error):
+                    raise
+            return None
+
+        keep_on(attempt, lambda: sum(path.stat().st_size for path in kept.rglob("*") if path.is_file()))
+        for place in found:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            place.replace(target)
+        return bool(found)
 
     def explained(self, error: Exception) -> Exception:
         if isinstance(error, ImportError):
@@ -94,7 +103,7 @@ class KaggleModel:
             return DamagedModelError(
                 f"A file of {self.handle} came damaged", "the MD5 that Kaggle tells", "open it again"
             )
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("requests", "urllib3"):
+        if _broke(error) or isinstance(error, OSError):
             return hub_errors.out_of_reach(self.handle, error)
         return error
 
@@ -146,6 +155,14 @@ def _cache_of_its_own(folder: Path) -> Iterator[None]:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+def _broke(error: Exception) -> bool:
+    """Whether the connection failed; an answer that says no is none of these."""
+    if getattr(error, "response", None) is not None:
+        return False
+    library = type(error).__module__.partition(".")[0]
+    return library in ("requests", "urllib3") or isinstance(error, ConnectionError | TimeoutError)
 
 
 def _is_missing(error: Exception) -> bool:
