@@ -138,7 +138,7 @@ class AlbertTokenizer(SentencePieceTokenizer):
     def _with_commas(self) -> frozenset[int]:
         """The pieces from which a comma may have to be cut: known ones, and where a comma is unknown any."""
         pieces = map(self._processor.id_to_piece, range(self.vocabulary_size))
-        found = {i for i, piece in enumerate(pieces) if _ends_in_digit_and_comma(piece)}
+        found = {i for i, piece in enumerate(pieces) if ends_in_digit_and_comma(piece)}
         if self._processor.piece_to_id(",") == self.unk_id:
             found.add(self.unk_id)
         return frozenset(found)
@@ -147,7 +147,7 @@ class AlbertTokenizer(SentencePieceTokenizer):
         """Ids of a normalised text where ``9,`` is ``9`` and ``,`` even if the vocabulary has it whole."""
         pieces: list[str] = []
         for piece in self._processor.encode(text, out_type=str):
-            if not _ends_in_digit_and_comma(piece):
+            if not ends_in_digit_and_comma(piece):
                 pieces.append(piece)
                 continue
             number = self._processor.encode(piece[:-1].replace(SPACE_MARK, ""), out_type=str)
@@ -158,7 +158,8 @@ class AlbertTokenizer(SentencePieceTokenizer):
         return [int(self._processor.piece_to_id(piece)) for piece in pieces]
 
 
-def _ends_in_digit_and_comma(piece: str) -> bool:
+def ends_in_digit_and_comma(piece: str) -> bool:
+    """Whether Hugging Face cuts the comma off this piece."""
     return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
 
 
