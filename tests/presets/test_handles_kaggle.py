@@ -12,7 +12,7 @@ import traceback
 
 import pytest
 
-from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, PresetNotFoundError
+from sparkxlmr.errors import EnvironmentNotReadyError, NotAPresetError, PresetNotFoundError
 from sparkxlmr.presets import hub_download, hub_names
 from sparkxlmr.presets.handles import resolve
 from sparkxlmr.presets.preset import Preset
@@ -177,7 +177,7 @@ def test_each_refusal_is_told_apart_without_a_secret(hub, models, handle, status
 def test_an_index_cannot_name_files_elsewhere(hub, models):
     del models.files["model.weights.h5"]
     models.files["model.weights.json"] = json.dumps({"weight_map": {"a": ["../../evil.h5"]}}).encode()
-    with pytest.raises(DamagedModelError, match="names the file"):
+    with pytest.raises(NotAPresetError, match=r"The index .* names"):
         resolve(f"{HANDLE}/3")
     shards = ["model_00000.weights.h5", "model_00001.weights.h5"]
     models.files["model.weights.json"] = json.dumps({"weight_map": {"a": shards, "b": shards[0]}}).encode()
