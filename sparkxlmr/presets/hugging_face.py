@@ -233,10 +233,11 @@ def _sequence_length(told: Mapping[str, Any], config: BackboneConfig) -> int:
 
 
 def _tokenizer_settings(told: Mapping[str, Any], folder: Path, architecture: Architecture) -> dict[str, Any]:
-    if architecture.family != AlbertConfig.family:
+    vocabulary = vocabulary_of(folder, architecture)
+    if architecture.family != AlbertConfig.family or not (told or vocabulary.is_file()):
         return {}
     settings = dict(ALBERT_NORMALIZATION)
-    if vocabulary_of(folder, architecture).name == FAST_TOKENIZER:
+    if vocabulary.name == FAST_TOKENIZER:
         settings |= rebuilt_model(folder / FAST_TOKENIZER, architecture.family)[1]
     settings |= {name: told[name] for name in settings if told.get(name) is not None}
     if not all(isinstance(value, bool) for value in settings.values()):

@@ -54,8 +54,8 @@ class Preset(Description):
             EnvironmentNotReadyError: a model from elsewhere cannot be fetched, and there is no copy here.
             NotAPresetError: the folder or file there is not one of XLM-R, or its JSON files are spoilt.
             SettingError: they hold a number that no model can have.
-            DamagedModelError: a weights file is missing, or the vocabulary. Only a keras-hub preset that was
-                saved without tokenizer opens without vocabulary: its model is fed with integers.
+            DamagedModelError: a weights file is missing, or the vocabulary. Only a model that was saved without
+                any file of a tokenizer opens without vocabulary: it is fed with integers.
         """
         path = resolve(handle)
         config_path = path / keras_hub.CONFIG
@@ -139,7 +139,10 @@ class Preset(Description):
     @property
     def has_tokenizer(self) -> bool:
         """Whether the preset brings its tokenizer; one saved from a task without preprocessor does not."""
-        return self.layout == HUGGING_FACE or (self.path / keras_hub.TOKENIZER).is_file()
+        if self.layout == HUGGING_FACE:
+            files = (self.vocabulary_path, self.path / hugging_face.TOKENIZER_CONFIG)
+            return any(path.is_file() for path in files)
+        return (self.path / keras_hub.TOKENIZER).is_file()
 
     def proto(self) -> bytes:
         """The SentencePiece model; rebuilt where a checkpoint has only a ``tokenizer.json``.
@@ -188,7 +191,7 @@ class Preset(Description):
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
         total = hashlib.sha256()
-        for path in self._files():
+        for path in self.files():
             total.update(f"{path.relative_to(self.path).as_posix()}\0{known_sha256_of(path)}\n".encode())
         return total.hexdigest()
 
@@ -197,7 +200,8 @@ class Preset(Description):
             return hugging_face_weights.weights_files(self.path)
         return keras_hub_weights.weights_files(self.path, has_head=self.task is not None)
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
+        """Every file that the model's answers depend on, in a fixed order."""
         names = [keras_hub.CONFIG, keras_hub.TASK, keras_hub.PREPROCESSOR]
         if self.layout == HUGGING_FACE:
             names.append(hugging_face.TOKENIZER_CONFIG)

@@ -174,6 +174,11 @@ def test_a_missing_file(hub, name):
 
 def test_a_checkpoint_without_vocabulary(checkpoint):
     (checkpoint / "sentencepiece.bpe.model").unlink()
+    preset = Preset.open(checkpoint)
+    assert not preset.has_tokenizer
+    with pytest.raises(NotAPresetError, match=r"no tokenizer \(sentencepiece\.bpe\.model\)"):
+        preset.proto()
+    (checkpoint / "tokenizer_config.json").write_text("{}")
     with pytest.raises(DamagedModelError, match=r"sentencepiece\.bpe\.model"):
         Preset.open(checkpoint)
 
