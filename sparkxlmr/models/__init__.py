@@ -7,37 +7,71 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparkxlmr.models.albert import (
+        AlbertBackbone,
+        AlbertMaskedLM,
+        AlbertMaskedLMPreprocessor,
+        AlbertTextClassifier,
+        AlbertTextClassifierPreprocessor,
+        AlbertTokenizer,
+    )
     from sparkxlmr.models.backbone import Backbone
-    from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
+    from sparkxlmr.models.masked_lm import MaskedLM
+    from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
+    from sparkxlmr.models.preprocessor import Preprocessor, TextClassifierPreprocessor
     from sparkxlmr.models.task import Task
     from sparkxlmr.models.text_classifier import TextClassifier
     from sparkxlmr.models.tokenizer import Tokenizer
     from sparkxlmr.models.xlm_roberta import (
         XLMRobertaBackbone,
+        XLMRobertaMaskedLM,
+        XLMRobertaMaskedLMPreprocessor,
         XLMRobertaTextClassifier,
         XLMRobertaTextClassifierPreprocessor,
         XLMRobertaTokenizer,
     )
 
 _HOMES = {
+    "AlbertBackbone": "albert",
+    "AlbertMaskedLM": "albert",
+    "AlbertMaskedLMPreprocessor": "albert",
+    "AlbertTextClassifier": "albert",
+    "AlbertTextClassifierPreprocessor": "albert",
+    "AlbertTokenizer": "albert",
     "Backbone": "backbone",
+    "MaskedLM": "masked_lm",
+    "MaskedLMPreprocessor": "masked_lm_preprocessor",
+    "Preprocessor": "preprocessor",
     "Task": "task",
     "TextClassifier": "text_classifier",
     "TextClassifierPreprocessor": "preprocessor",
     "Tokenizer": "tokenizer",
     "XLMRobertaBackbone": "xlm_roberta",
+    "XLMRobertaMaskedLM": "xlm_roberta",
+    "XLMRobertaMaskedLMPreprocessor": "xlm_roberta",
     "XLMRobertaTextClassifier": "xlm_roberta",
     "XLMRobertaTextClassifierPreprocessor": "xlm_roberta",
     "XLMRobertaTokenizer": "xlm_roberta",
 }
 
 __all__ = [
+    "AlbertBackbone",
+    "AlbertMaskedLM",
+    "AlbertMaskedLMPreprocessor",
+    "AlbertTextClassifier",
+    "AlbertTextClassifierPreprocessor",
+    "AlbertTokenizer",
     "Backbone",
+    "MaskedLM",
+    "MaskedLMPreprocessor",
+    "Preprocessor",
     "Task",
     "TextClassifier",
     "TextClassifierPreprocessor",
     "Tokenizer",
     "XLMRobertaBackbone",
+    "XLMRobertaMaskedLM",
+    "XLMRobertaMaskedLMPreprocessor",
     "XLMRobertaTextClassifier",
     "XLMRobertaTextClassifierPreprocessor",
     "XLMRobertaTokenizer",

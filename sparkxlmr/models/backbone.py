@@ -9,28 +9,42 @@ from typing import Any, ClassVar, TypeVar
 import keras
 
 from sparkxlmr.models import families, weights
+from sparkxlmr.models.families import classproperty
 from sparkxlmr.presets.config import BackboneConfig
+from sparkxlmr.presets.contents import Contents
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 
 B = TypeVar("B", bound="Backbone")
 
 
-def text_inputs() -> dict[str, keras.KerasTensor]:
-    """What every encoder reads: ``token_ids`` and ``padding_mask``, both (b, l) int32, b and l open."""
-    return {
-        name: keras.Input(shape=(None,), dtype="int32", name=name) for name in ("token_ids", "padding_mask")
-    }
+def text_inputs(*names: str) -> dict[str, keras.KerasTensor]:
+    """Inputs of these names: ids, masks or positions, each (b, l) int32, b and l open."""
+    return {name: keras.Input(shape=(None,), dtype="int32", name=name) for name in names}
 
 
 class Backbone(keras.Model):
     """Base of the encoders. ``Backbone.from_preset`` gives the right one for a preset.
 
     A family sets ``family``, builds its functional graph, and says with :meth:`unpack` what its outputs are.
+    The numbers that made an encoder (``vocabulary_size``, ``num_layers``, ``hidden_dim``, ...) are its
+    attributes, as in keras-hub.
     """
 
     family: ClassVar[str]
     token_embedding: keras.layers.Embedding
+
+    def __init__(self, config: BackboneConfig, inputs: Any, outputs: Any, dtype: Any, **kwargs: Any) -> None:
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.dtype_policy = keras.dtype_policies.get(dtype)  # a functional model does not take it
+        self._shape = config
+        for name, value in config.arguments().items():
+            setattr(self, name, value)
+
+    @classproperty
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """The presets that have a name here, each with its description; see :mod:`families`."""
+        return families.presets_of(cls)
 
     @classmethod
     def from_preset(cls: type[B], preset: str | PathLike[str], load_weights: bool = True, **kwargs: Any) -> B:
@@ -47,36 +61,68 @@ class Backbone(keras.Model):
                 :meth:`sparkxlmr.presets.preset.Preset.open`.
         """
         opened = Preset.open(preset)
-        backbone = families.backbone_class(cls, opened).from_shape(opened.config, **kwargs)
+        backbone = families.class_for(cls, opened, "backbone").from_shape(opened.config, **kwargs)
         if load_weights:
-            weights.assign_backbone(backbone, opened.weights())
+            weights.assign(backbone, opened.weights(head=False))
         return backbone
 
     @classmethod
     def from_shape(cls: type[B], config: BackboneConfig, **kwargs: Any) -> B:
         """An encoder of a described shape, its weights at their random start."""
-        raise NotImplementedError(f"{cls.__name__} is not a family's encoder")
+        return cls(**{**config.arguments(), **kwargs})
 
     def shape(self) -> BackboneConfig:
         """The numbers that make this encoder, as a preset keeps them."""
-        raise NotImplementedError(f"{type(self).__name__} is not a family's encoder")
+        return self._shape
 
-    def save_to_preset(self, folder: str | PathLike[str], weights_dtype: str = "float32") -> Path:
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            **self._shape.arguments(),
+        }
+
+    @classmethod
+    def from_config(cls: type[B], config: dict[str, Any], custom_objects: Any = None) -> B:
+        return cls(**config)
+
+    def save_to_preset(
+        self,
+        preset_dir: str | PathLike[str],
+        *,
+        weights_dtype: str = "float32",
+        max_shard_size: float | None = 10,
+    ) -> Path:
         """Writes the encoder alone as a preset folder that keras-hub reads too.
+
+        Args:
+            preset_dir: the folder; what stood there under the same file names is replaced.
+            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
+            max_shard_size: an encoder of more gigabytes is written in several files.
+
+        Raises:
+            WeightsError: a weight too large for float16.
+            SettingError: the model was quantized.
+            OutputError: the folder cannot be written.
+        """
+        return write_preset(preset_dir, self.contents(), weights_dtype, max_shard_size)
+
+    def export_to_transformers(self, path: str | PathLike[str]) -> Path:
+        """Writes the encoder as a checkpoint folder that Hugging Face's ``transformers`` loads.
 
         Raises:
             OutputError: the folder cannot be written.
         """
+        from sparkxlmr.presets.hugging_face_export import export_checkpoint
+
+        return export_checkpoint(path, self.contents())
+
+    def contents(self) -> Contents:
+        """All that makes this encoder, as presets and checkpoints keep it."""
         config = self.shape()
-        return write_preset(
-            folder,
-            config,
-            None,
-            None,
-            weights.state_of(self),
-            None,
-            config.max_sequence_length,
-            weights_dtype,
+        return Contents(
+            config=config, weights=weights.state_of(self), sequence_length=config.max_sequence_length
         )
 
     def unpack(self, outputs: Any) -> tuple[Any, Any | None]:

@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-Features = Callable[[tuple[list[str], ...]], dict[str, np.ndarray]]
+from sparkxlmr.errors import InputError
+
+# From a batch's texts, labels, weights and chances to what Keras takes.
+Samples = Callable[[tuple[list[Any], ...], Any, Any, np.random.Generator], tuple[Any, ...]]
 
 
 class TextBatches(keras.utils.PyDataset):
-    """Texts (and labels and weights) in batches of features.
+    """Texts (and labels and weights) in batches of samples.
 
     Args:
-        texts: one list of texts, or two for pairs.
-        features: makes a batch's arrays; the width is its own choice.
+        texts: one list of texts, or two for pairs; whatever ``samples`` reads that has a length.
+        samples: makes a batch's arrays; the width is its own choice.
         y, sample_weight: arrays of n rows, or None.
         batch_size: texts in a batch.
         order: ``"given"``, ``"shuffled"`` anew for every epoch (numpy's global generator, which
             ``keras.utils.set_random_seed`` seeds), or by ``"length"``, longest first, so that batches pad
             little.
+        seed: the chances that ``samples`` is given: the same in every epoch from a number, other ones in
+            each from None.
     """
 
     def __init__(
         self,
-        texts: tuple[list[str], ...],
-        features: Features,
+        texts: tuple[Sequence[Any], ...],
+        samples: Samples,
         y: Any = None,
         sample_weight: Any = None,
         batch_size: int = 32,
         order: str = "given",
+        seed: int | None = 0,
     ) -> None:
         super().__init__()
         self.texts = texts
-        self.features = features
+        self.samples = samples
         self.y = None if y is None else np.asarray(y)
         self.sample_weight = None if sample_weight is None else np.asarray(sample_weight)
         self.batch_size = batch_size
         self.shuffled = order == "shuffled"
+        self.fixed_seed = seed
         n_chars = np.zeros(len(texts[0]), dtype=np.int64)
         for column in texts:
             n_chars += np.fromiter(map(len, column), dtype=np.int64, count=len(column))
@@ -54,15 +62,20 @@ class TextBatches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Any:
         rows = self.rows[index * self.batch_size : (index + 1) * self.batch_size]
-        features = self.features(tuple([column[i] for i in rows] for column in self.texts))
-        y = None if self.y is None else self.y[rows]
-        if self.sample_weight is not None:
-            return features, y, self.sample_weight[rows]
-        return (features,) if y is None else (features, y)
+        x, y, weight = self.samples(
+            tuple([column[i] for i in rows] for column in self.texts),
+            None if self.y is None else self.y[rows],
+            None if self.sample_weight is None else self.sample_weight[rows],
+            np.random.default_rng((self.seed, index)),
+        )
+        if weight is not None:
+            return x, y, weight
+        return (x,) if y is None else (x, y)
 
     def on_epoch_end(self) -> None:
         if self.shuffled:
             np.random.shuffle(self.rows)
+        self.seed = new_seed() if self.fixed_seed is None else self.fixed_seed
 
     def feed(self) -> Any:
         """What Keras' loops of the active backend take.
@@ -84,3 +97,70 @@ class TextBatches(keras.utils.PyDataset):
         for index in range(len(self)):
             yield self[index]
         self.on_epoch_end()
+
+
+def new_seed() -> int:
+    """A number from numpy's global generator, which ``keras.utils.set_random_seed`` seeds."""
+    return int(np.random.randint(2**31))
+
+
+# --- tf.data ---
+
+
+def is_tf_dataset(x: Any) -> bool:
+    """Whether ``x`` is a ``tf.data.Dataset``; TensorFlow is not imported to find out."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(x, tensorflow.data.Dataset)
+
+
+def holds_texts(dataset: Any) -> bool:
+    """Whether the inputs of a ``tf.data.Dataset`` are strings."""
+    x = keras.utils.unpack_x_y_sample_weight(dataset.element_spec)[0]
+    return all(getattr(spec, "dtype", None) == "string" for spec in keras.tree.flatten(x))
+
+
+def map_texts(dataset: Any, samples: Samples, seed: int | None) -> Any:
+    """A ``tf.data.Dataset`` of batches of texts as one of what the model is fed.
+
+    Its elements are batches of strings (or tuples of two for pairs), with labels and weights where the model
+    takes them, as keras-hub expects them. ``seed`` as in :class:`TextBatches`.
+
+    Raises:
+        InputError: the dataset is not batched.
+    """
+    import tensorflow as tf
+
+    spec = dataset.element_spec
+    parts = keras.utils.unpack_x_y_sample_weight(spec)
+    if any(column.shape.rank == 0 for column in keras.tree.flatten(parts[0])):
+        raise InputError(
+            "The dataset's elements are single texts",
+            "a dataset of batches",
+            "pass dataset.batch(32)",
+        )
+
+    def convert(count: Any, *flat: Any) -> list[np.ndarray]:
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(keras.tree.pack_sequence_as(spec, flat))
+        columns = x if isinstance(x, tuple) else (x,)
+        texts = tuple([text.decode("utf-8", "replace") for text in column] for column in columns)
+        rng = np.random.default_rng((new_seed() if seed is None else seed, int(count)))
+        return keras.tree.flatten(keras.utils.pack_x_y_sample_weight(*samples(texts, y, weight, rng)))
+
+    # What comes out is learnt from two texts that were made up: tf.data asks before it reads.
+    texts = tuple(["a"] for _ in keras.tree.flatten(parts[0]))
+    y, weight = (None if part is None else _one_row(part) for part in parts[1:])
+    made = keras.utils.pack_x_y_sample_weight(*samples(texts, y, weight, np.random.default_rng(0)))
+    dtypes = [array.dtype for array in keras.tree.flatten(made)]
+    ranks = [array.ndim for array in keras.tree.flatten(made)]
+
+    def one(count: Any, element: Any) -> Any:
+        flat = tf.numpy_function(convert, [count, *keras.tree.flatten(element)], dtypes)
+        for tensor, rank in zip(flat, ranks, strict=True):
+            tensor.set_shape((None,) * rank)
+        return keras.tree.pack_sequence_as(made, flat)
+
+    return dataset.enumerate().map(one).prefetch(tf.data.AUTOTUNE)
+
+
+def _one_row(spec: Any) -> np.ndarray:
+    return np.zeros((1, *(n or 1 for n in spec.shape[1:])), spec.dtype.as_numpy_dtype)

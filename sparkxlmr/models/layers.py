@@ -7,10 +7,13 @@ Shapes: b texts, l token ids, h ``hidden_dim``; padding masks are (b, l), 1 wher
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
+
+from sparkxlmr.presets.config import BackboneConfig
 
 _MASKED = -1e9  # added to a float32 score; its softmax is exactly 0
 
@@ -20,10 +23,34 @@ def initializer() -> keras.initializers.Initializer:
     return keras.initializers.TruncatedNormal(stddev=0.02)
 
 
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+def gelu_tanh(x: Any) -> Any:
+    """GELU by its tanh approximation: Hugging Face's ``gelu_new`` and ``gelu_pytorch_tanh``."""
+    return keras.activations.gelu(x, approximate=True)
+
+
+def activation_named(name: str | None) -> Callable[[Any], Any]:
+    """The function of an activation's name in a model's numbers: ``"gelu"`` is exact, ``"gelu_tanh"`` not.
+
+    Any name that Keras knows works too.
+    """
+    return gelu_tanh if name == "gelu_tanh" else keras.activations.get(name)
+
+
 def dense(units: int, name: str, dtype: Any = None, activation: Any = None) -> keras.layers.Dense:
     """A dense layer with the initial values of this model family; kernel (in, out)."""
     return keras.layers.Dense(
         units, activation=activation, kernel_initializer=initializer(), dtype=dtype, name=name
+    )
+
+
+def embedding(n: int, dim: int, name: str, dtype: Any = None) -> keras.layers.Embedding:
+    """An embedding (n, dim) with the initial values of this model family.
+
+    Called with ``reverse=True`` it multiplies by its own transpose: a masked language model's tied output.
+    """
+    return keras.layers.ReversibleEmbedding(
+        n, dim, embeddings_initializer=initializer(), dtype=dtype, name=name
     )
 
 
@@ -109,7 +136,8 @@ class FeedForward(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         hidden_dim = input_shape[-1]
         assert hidden_dim is not None
-        self.up_dense = dense(self.intermediate_dim, "up", self.dtype_policy, self.activation)
+        activation = activation_named(self.activation)
+        self.up_dense = dense(self.intermediate_dim, "up", self.dtype_policy, activation)
         self.up_dense.build(input_shape)
         self.down_dense = dense(hidden_dim, "down", self.dtype_policy)
         self.down_dense.build((*input_shape[:-1], self.intermediate_dim))
@@ -191,3 +219,41 @@ class EncoderLayer(keras.layers.Layer):
             for name in ("attention", "feed_forward")
         }
         return cls(**{**config, **parts})
+
+
+def normalized(
+    config: BackboneConfig, name: str, dtype: Any = None
+) -> tuple[keras.layers.LayerNormalization, keras.layers.Dropout]:
+    """A layer norm and the dropout behind it, with an encoder's numbers."""
+    return (
+        keras.layers.LayerNormalization(
+            epsilon=config.layer_norm_epsilon, dtype=dtype, name=f"{name}_layer_norm"
+        ),
+        keras.layers.Dropout(config.dropout, dtype=dtype, name=f"{name}_dropout"),
+    )
+
+
+def encoder_layer(config: BackboneConfig, name: str, dtype: Any = None) -> EncoderLayer:
+    """One layer of an encoder with these numbers."""
+    attention_dropout = config.dropout if config.attention_dropout is None else config.attention_dropout
+    return EncoderLayer(
+        SelfAttention(config.num_heads, attention_dropout, dtype=dtype, name="attention"),
+        FeedForward(config.intermediate_dim, config.activation, dtype=dtype, name="feed_forward"),
+        dropout=config.dropout,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        dtype=dtype,
+        name=name,
+    )
+
+
+def named_parts(prefix: str, layer: EncoderLayer) -> dict[str, keras.layers.Layer]:
+    """The layers with weights of an encoder layer under their canonical names."""
+    found: dict[str, keras.layers.Layer] = {
+        f"{prefix}.attention.{part}": getattr(layer.attention, f"{part}_dense")
+        for part in ("query", "key", "value", "output")
+    }
+    found[f"{prefix}.attention.norm"] = layer.attention_norm
+    found[f"{prefix}.feed_forward.up"] = layer.feed_forward.up_dense
+    found[f"{prefix}.feed_forward.down"] = layer.feed_forward.down_dense
+    found[f"{prefix}.feed_forward.norm"] = layer.feed_forward_norm
+    return found

@@ -11,29 +11,33 @@ import numpy as np
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models import families
+from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.text.packing import pack, width_for
+from sparkxlmr.text.tokenizer import Encoded
 
-P = TypeVar("P", bound="TextClassifierPreprocessor")
+P = TypeVar("P", bound="Preprocessor")
+Texts = tuple[list[str], ...]  # one list of texts, or two equally long ones for pairs
 
 
-class TextClassifierPreprocessor:
-    """Turns texts, or pairs of texts, into ``{"token_ids", "padding_mask"}``.
+class Preprocessor:
+    """Base of the preprocessors: texts, or pairs of texts, to what an encoder reads.
 
     Args:
         tokenizer: a tokenizer of the same family.
         sequence_length: how many ids are kept of a text, start and end token included.
         truncate: how a pair that is too long is shortened: ``"round_robin"`` or ``"waterfall"``.
 
-    Called with one text or a list of texts, or with a tuple of two of these for pairs; answers int32 arrays
-    of ``sequence_length`` columns, as keras-hub's. Tasks use :meth:`features`, which pads no wider than
-    needed.
+    Called with one text or a list of texts, or with a tuple of two of these for pairs; answers arrays of
+    ``sequence_length`` columns, as keras-hub's. Tasks use :meth:`features` and :meth:`samples`, which pad no
+    wider than needed.
 
     Raises:
         SettingError: a ``sequence_length`` below 4, or an unknown ``truncate``.
     """
 
+    kind: ClassVar[str]
     tokenizer_cls: ClassVar[type[Tokenizer]]
 
     def __init__(
@@ -53,9 +57,14 @@ class TextClassifierPreprocessor:
         self.sequence_length = sequence_length
         self.truncate = truncate
 
+    @classproperty
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """The presets that have a name here; see :func:`sparkxlmr.models.families.presets_of`."""
+        return families.presets_of(cls)
+
     @classmethod
     def from_preset(cls: type[P], preset: str | PathLike[str], **kwargs: Any) -> P:
-        """The preprocessor of a preset; ``kwargs`` (``sequence_length``, ``truncate``) replace its settings.
+        """The preprocessor of a preset; ``kwargs`` (``sequence_length``, ...) replace its settings.
 
         Raises:
             PresetNotFoundError, NotAPresetError: see :meth:`sparkxlmr.presets.preset.Preset.open`.
@@ -65,31 +74,62 @@ class TextClassifierPreprocessor:
     @classmethod
     def from_opened(cls: type[P], preset: Preset, **kwargs: Any) -> P:
         """The same for a preset that is open already."""
-        made: Any = families.class_for(cls, preset, "text_classifier_preprocessor")
-        settings = {"sequence_length": preset.sequence_length, "truncate": preset.truncate, **kwargs}
-        return made(made.tokenizer_cls(preset.vocabulary()), **settings)
+        made = families.class_for(cls, preset, f"{cls.kind}_preprocessor")
+        if "tokenizer" not in kwargs:
+            kwargs["tokenizer"] = made.tokenizer_cls.from_opened(preset)
+        return made(**{**cls.saved_settings(preset), **kwargs})
+
+    @classmethod
+    def saved_settings(cls, preset: Preset) -> dict[str, Any]:
+        """The constructor's arguments that a preset keeps, the tokenizer left out."""
+        return {"sequence_length": preset.sequence_length, "truncate": preset.truncate}
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         features = self.features(as_texts(x), self.sequence_length)
-        if _is_one(x):
+        if is_one(x):
             features = {name: array[0] for name, array in features.items()}
         return keras.utils.pack_x_y_sample_weight(features, y, sample_weight)
 
-    def features(self, texts: tuple[list[str], ...], width: int | None = None) -> dict[str, np.ndarray]:
-        """The arrays of some texts (see :func:`as_texts`), int32 of shape (n, width).
+    def encode(self, texts: Texts) -> Encoded:
+        """The ids of some texts or pairs (see :func:`as_texts`), cut to ``sequence_length``."""
+        if len(texts) == 1:
+            return self.tokenizer.text.encode(texts[0], self.sequence_length)
+        pairs = list(zip(*texts, strict=True))
+        return self.tokenizer.text.encode_pairs(pairs, self.sequence_length, self.truncate)
+
+    def pack(self, encoded: Encoded, width: int | None = None) -> dict[str, np.ndarray]:
+        """The encoder's inputs, each int32 of shape (n, width); see :meth:`features`."""
+        if width is None:
+            width = width_for(max(map(len, encoded.ids), default=0), self.sequence_length)
+        token_ids, padding_mask = pack(encoded.ids, self.tokenizer.text.pad_id, width)
+        found = {"token_ids": token_ids, "padding_mask": padding_mask}
+        if encoded.segment_ids is not None:
+            found["segment_ids"] = pack(encoded.segment_ids, 0, width)[0]
+        return found
+
+    def features(self, texts: Texts, width: int | None = None) -> dict[str, np.ndarray]:
+        """What a model is fed to predict on some texts (see :func:`as_texts`), int32 of shape (n, width).
 
         ``width`` None takes the next of a few widths that holds the longest, so that compilers meet few
         shapes.
         """
-        if len(texts) == 1:
-            ids = self.tokenizer.text.encode(texts[0], self.sequence_length).ids
-        else:
-            pairs = list(zip(*texts, strict=True))
-            ids = self.tokenizer.text.encode_pairs(pairs, self.sequence_length, self.truncate).ids
-        if width is None:
-            width = width_for(max(map(len, ids), default=0), self.sequence_length)
-        token_ids, padding_mask = pack(ids, self.tokenizer.text.pad_id, width)
-        return {"token_ids": token_ids, "padding_mask": padding_mask}
+        return self.pack(self.encode(texts), width)
+
+    def samples(self, texts: Texts, y: Any, sample_weight: Any, rng: np.random.Generator) -> tuple[Any, ...]:
+        """``(x, y, sample_weight)`` as a model is fed to learn from some texts, or to be tested on them.
+
+        ``rng`` is where a preprocessor that hides tokens takes its chances from.
+        """
+        return self.features(texts), y, sample_weight
+
+    def contents(self) -> dict[str, Any]:
+        """What a preset keeps of it: arguments of :class:`sparkxlmr.presets.contents.Contents`."""
+        return {
+            "proto": self.tokenizer.text.proto,
+            "tokenizer_settings": self.tokenizer.settings,
+            "sequence_length": self.sequence_length,
+            "truncate": self.truncate,
+        }
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -104,7 +144,26 @@ class TextClassifierPreprocessor:
         return cls(**{**config, "tokenizer": tokenizer})
 
 
-def as_texts(x: Any) -> tuple[list[str], ...]:
+class TextClassifierPreprocessor(Preprocessor):
+    """Texts, or pairs, to ``{"token_ids", "padding_mask"}``, and ``"segment_ids"`` for ALBERT.
+
+    Arguments and errors: :class:`Preprocessor`.
+    """
+
+    kind = "text_classifier"
+
+
+def rows_of(encoded: Encoded, rows: Sequence[int]) -> Encoded:
+    """Some of the texts."""
+    segment_ids = encoded.segment_ids
+    return Encoded(
+        [encoded.ids[i] for i in rows],
+        [encoded.truncated[i] for i in rows],
+        None if segment_ids is None else [segment_ids[i] for i in rows],
+    )
+
+
+def as_texts(x: Any) -> Texts:
     """Raw inputs as a tuple of one list of texts, or of two equally long ones for pairs.
 
     Raises:
@@ -140,6 +199,7 @@ def _column(part: Any) -> list[str]:
     return texts
 
 
-def _is_one(x: Any) -> bool:
+def is_one(x: Any) -> bool:
+    """Whether ``x`` is a single text or a single pair, not lists of them."""
     first = x[0] if isinstance(x, tuple) and x else x
     return isinstance(first, (str, bytes))

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
-from sparkxlmr.errors import NotAPresetError, SettingError
-from sparkxlmr.models import families, weights
+from sparkxlmr.errors import SettingError
 from sparkxlmr.models.backbone import Backbone
 from sparkxlmr.models.layers import dense
-from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
+from sparkxlmr.models.preprocessor import TextClassifierPreprocessor, is_one
 from sparkxlmr.models.task import Task
 from sparkxlmr.presets.config import TextClassifierConfig, check_count, check_dropout
-from sparkxlmr.presets.keras_hub import default_labels
+from sparkxlmr.presets.contents import Contents, default_labels
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.writer import write_preset
 
-C = TypeVar("C", bound="TextClassifier")
+
+class ScoredLabel(NamedTuple):
+    """One label of a text and its score: a probability where the model answers logits or softmax."""
+
+    label: str
+    score: float
 
 
 class TextClassifier(Task):
@@ -35,10 +43,13 @@ class TextClassifier(Task):
         hidden_dim: width of the dense layer before the logits.
         dropout: before each of the two dense layers.
         classes: label names in id order, kept in presets.
+        compile: whether to compile as ``compile()`` does.
+
+    Raises:
+        SettingError: a number that no head can have, or label names that are not one a class.
     """
 
     kind = "text_classifier"
-    learning_rate = 5e-5
 
     def __init__(
         self,
@@ -48,7 +59,7 @@ class TextClassifier(Task):
         activation: Any = None,
         hidden_dim: int | None = None,
         dropout: float = 0.0,
-        classes: list[str] | tuple[str, ...] | None = None,
+        classes: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         check_count("num_classes", num_classes)
@@ -74,52 +85,73 @@ class TextClassifier(Task):
         x = pooled_dropout(sequence[:, 0, :] if pooled is None else pooled)
         if pooled_dense is not None:
             x = output_dropout(pooled_dense(x))
-        super().__init__(inputs=inputs, outputs=output_dense(x), **kwargs)
+        self.activation = keras.activations.get(activation)  # compile() asks for it
+        super().__init__(backbone, preprocessor, inputs, output_dense(x), **kwargs)
 
         # === Config ===
-        self.dtype_policy = dtype
-        self.backbone = backbone
-        self.preprocessor = preprocessor
         self.pooled_dense = pooled_dense
         self.output_dense = output_dense
         self.num_classes = num_classes
-        self.activation = keras.activations.get(activation)
         self.hidden_dim = hidden_dim
         self.dropout = dropout
         self.classes = None if classes is None else tuple(map(str, classes))
-        self.compile()
 
     def compile(
         self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any
     ) -> None:
         """As ``keras.Model.compile``; ``"auto"`` takes what keras-hub takes.
 
-        That is Adam (5e-5), sparse categorical cross-entropy (from logits unless ``activation`` is softmax)
-        and sparse categorical accuracy. On TensorFlow ``jit_compile`` is off unless asked for: XLA would
-        compile anew for every width that the batches bring.
+        That is Adam (5e-5, for ALBERT 1e-5), sparse categorical cross-entropy (from logits unless
+        ``activation`` is softmax) and sparse categorical accuracy. On TensorFlow ``jit_compile`` is off
+        unless asked for: XLA would compile anew for every width that the batches bring.
         """
-        if optimizer == "auto":
-            optimizer = keras.optimizers.Adam(self.learning_rate)
-        if loss == "auto":
+        if isinstance(loss, str) and loss == "auto":
             from_logits = self.activation is not keras.activations.softmax
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
-        if metrics == "auto":
+        if isinstance(metrics, str) and metrics == "auto":
             metrics = [keras.metrics.SparseCategoricalAccuracy()]
-        if keras.backend.backend() == "tensorflow":
-            kwargs.setdefault("jit_compile", False)
-        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+        super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        # Keras leaves a model uncompiled whose `compile` is its own; this one takes the same arguments.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built:
-            self.optimizer.build(self.trainable_variables)
+    def predict_labels(self, texts: Any, top_k: int | None = None, batch_size: int | None = None) -> Any:
+        """The names of the likeliest labels; :attr:`classes`, or ``LABEL_0``, ... where there are none.
+
+        Args:
+            texts: one text, a list of texts, or a tuple of two of these for pairs; a dict of integers where
+                there is no preprocessor.
+            top_k: None answers a name for each text; a number that many :class:`ScoredLabel` for each, best
+                first. Scores are softmax probabilities of logits; those of an ``activation`` stay as it gave
+                them.
+            batch_size: texts run at once; 32 if None.
+
+        Returns:
+            One answer for one text, else a list of answers.
+
+        Raises:
+            SettingError: ``top_k`` below 1.
+        """
+        if top_k is not None:
+            check_count("top_k", top_k)
+        scores = self.predict(texts, batch_size=batch_size, verbose=0).astype(np.float32)
+        if self.activation is keras.activations.linear:
+            scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            scores /= scores.sum(axis=-1, keepdims=True)
+        names = self.classes or default_labels(self.num_classes)
+        best = np.argsort(-scores, axis=-1, kind="stable")[:, :top_k]
+        if top_k is None:
+            answers: list[Any] = [names[row[0]] for row in best]
+        else:
+            answers = [
+                [ScoredLabel(names[i], float(scores[row, i])) for i in ids] for row, ids in enumerate(best)
+            ]
+        return answers[0] if is_one(texts) else answers
+
+    # --- the parts, and presets ---
 
     def head_config(self) -> TextClassifierConfig:
         activation = keras.activations.serialize(self.activation)
         return TextClassifierConfig(
             num_classes=self.num_classes,
-            hidden_dim=self.hidden_dim or self.backbone.shape().hidden_dim,
+            hidden_dim=self.hidden_dim,
             activation=None if activation == "linear" else str(activation),
             dropout=self.dropout,
         )
@@ -130,10 +162,7 @@ class TextClassifier(Task):
 
     def get_config(self) -> dict[str, Any]:
         return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
-            "name": self.name,
-            "trainable": self.trainable,
+            **super().get_config(),
             "num_classes": self.num_classes,
             "activation": keras.activations.serialize(self.activation),
             "hidden_dim": self.hidden_dim,
@@ -141,69 +170,44 @@ class TextClassifier(Task):
             "classes": self.classes,
         }
 
-    @classmethod
-    def from_config(cls: type[C], config: dict[str, Any], custom_objects: Any = None) -> C:
-        parts = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
-            for name in ("backbone", "preprocessor")
-        }
-        return cls(**{**config, **parts})
-
-    @classmethod
-    def from_preset(cls: type[C], preset: str | PathLike[str], load_weights: bool = True, **kwargs: Any) -> C:
-        """A classifier from a built-in name, a preset folder or a Hugging Face checkpoint folder.
+    def save_to_preset(
+        self,
+        preset_dir: str | PathLike[str],
+        classes: Sequence[str] | None = None,
+        *,
+        weights_dtype: str = "float32",
+        max_shard_size: float | None = 10,
+    ) -> Path:
+        """Writes the whole task as a preset folder that keras-hub reads too; the optimizer is not kept.
 
         Args:
-            preset: the name or path.
-            load_weights: False leaves all weights at their random start.
-            num_classes: puts a new head of so many classes, at its random start, on the preset's encoder.
-            preprocessor: None feeds integers; left out, the preset's own is used.
-            dtype: the dtype policy of encoder and head (``"bfloat16"``, ``"mixed_float16"``).
-            kwargs: further arguments of the class, in place of what the preset says.
+            preset_dir: the folder; what stood there under the same file names is replaced.
+            classes: label names in id order; None keeps those that the model already has.
+            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
+            max_shard_size: an encoder of more gigabytes is written in several files.
 
         Raises:
-            PresetNotFoundError, NotAPresetError, DamagedModelError, WeightsError: see
-                :meth:`sparkxlmr.presets.preset.Preset.open`.
-            SettingError: the preset has no head and ``num_classes`` is not given.
+            SettingError: label names that are not one a class, or the model was quantized.
+            WeightsError: a weight too large for float16.
+            OutputError: the folder cannot be written.
         """
-        opened = Preset.open(preset)
-        made = families.class_for(cls, opened, cls.kind)
-        new_head = "num_classes" in kwargs
-        if not new_head:
-            kwargs = {**_saved_head(opened), **kwargs}
-        if "preprocessor" not in kwargs:
-            preprocessor = made.preprocessor_cls.from_opened(opened) if opened.has_tokenizer else None
-            kwargs["preprocessor"] = preprocessor
-        encoder = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
-        model = made(made.backbone_cls.from_shape(opened.config, **encoder), **kwargs)
-        if load_weights:
-            state = opened.weights()
-            if new_head:
-                weights.assign_backbone(model.backbone, state)
-            else:
-                weights.assign(model, state)
-        return model
+        return write_preset(preset_dir, self.contents(classes), weights_dtype, max_shard_size)
 
+    def contents(self, labels: Sequence[str] | None = None) -> Contents:
+        return super().contents(self.classes if labels is None else labels)
 
-def _saved_head(preset: Preset) -> dict[str, Any]:
-    task = preset.task
-    if task is None:
-        raise SettingError(
-            f"The preset {preset.path} holds an encoder without a head",
-            "num_classes, for a new head",
-            "pass num_classes=..., then train",
-        )
-    if not isinstance(task, TextClassifierConfig):
-        raise NotAPresetError(
-            f"The preset {preset.path} holds a {task.kind}",
-            f"a {TextClassifier.kind}",
-            "pass num_classes=... for a new head on its encoder",
-        )
-    return {
-        "num_classes": task.num_classes,
-        "activation": task.activation,
-        "hidden_dim": task.hidden_dim,
-        "dropout": task.dropout,
+    @classmethod
+    def saved_head(cls, preset: Preset, asked: dict[str, Any]) -> dict[str, Any] | None:
+        if "num_classes" in asked:
+            return None
+        task = preset.task
+        if not isinstance(task, TextClassifierConfig):
+            holds = "an encoder without a head" if task is None else f"the head of a {task.kind}"
+            raise SettingError(
+                f"The preset {preset.path} holds {holds}",
+                "num_classes, for a new head",
+                "pass num_classes=..., then train",
+            )
         # Names that only stand in for missing ones are not the model's own.
-        "classes": None if preset.labels == default_labels(task.num_classes) else preset.labels,
-    }
+        own = preset.labels != default_labels(task.num_classes)
+        return {**vars(task), "classes": preset.labels if own else None}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from sparkxlmr.errors import SettingError
+from sparkxlmr.errors import OutputError, SettingError
 from sparkxlmr.models import families
+from sparkxlmr.models.families import classproperty
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.text.families import tokenizer_for
 from sparkxlmr.text.packing import pack
 
 T = TypeVar("T", bound="Tokenizer")
+VOCABULARY_FILE = "vocabulary.spm"  # keras-hub's name for it
 
 
 class Tokenizer:
@@ -24,24 +28,42 @@ class Tokenizer:
         proto: a SentencePiece model: the path of its file, its bytes, or those as base64 text (as configs
             keep them).
         sequence_length: pads or cuts every text to so many ids; None leaves each as long as it is.
+        dtype: ``"int32"`` (or another type of whole numbers) for ids, ``"string"`` for pieces.
         add_bos, add_eos: put the family's start and end token around each text.
+        settings: what is done to a text first, for ALBERT: ``do_lower_case``, ``keep_accents`` and
+            ``remove_space``, as :class:`sparkxlmr.text.albert.AlbertNormalization` describes them. None
+            hands texts to SentencePiece as they are, as keras-hub does.
 
-    A family sets ``text_tokenizer_cls``: its rule on the text floor, at hand as :attr:`text`.
+    The family's rule on the text floor is at hand as :attr:`text`.
+
+    Raises:
+        SettingError: a ``dtype`` that holds no ids, or ``settings`` that the family has not.
+        PresetNotFoundError, DamagedModelError, NotAPresetError: no file, no SentencePiece model, or one of
+            another family.
     """
 
-    text_tokenizer_cls: ClassVar[Any]
+    family: ClassVar[str]
 
     def __init__(
         self,
         proto: bytes | str | PathLike[str],
         sequence_length: int | None = None,
+        dtype: Any = "int32",
         add_bos: bool = False,
         add_eos: bool = False,
+        settings: Mapping[str, bool] | None = None,
     ) -> None:
-        self.text = self.text_tokenizer_cls(_proto(proto))
+        self.dtype = _checked(dtype)
+        self.settings = dict(settings or {})
+        self.text = tokenizer_for(self.family, _proto(proto), self.settings)
         self.sequence_length = sequence_length
         self.add_bos = add_bos
         self.add_eos = add_eos
+
+    @classproperty
+    def presets(cls) -> dict[str, dict[str, Any]]:
+        """The presets that have a name here; see :func:`sparkxlmr.models.families.presets_of`."""
+        return families.presets_of(cls)
 
     @classmethod
     def from_preset(cls: type[T], preset: str | PathLike[str], **kwargs: Any) -> T:
@@ -50,16 +72,23 @@ class Tokenizer:
         Raises:
             PresetNotFoundError, NotAPresetError: see :meth:`sparkxlmr.presets.preset.Preset.open`.
         """
-        opened = Preset.open(preset)
-        return families.class_for(cls, opened, "tokenizer")(proto=opened.vocabulary(), **kwargs)
+        return cls.from_opened(Preset.open(preset), **kwargs)
+
+    @classmethod
+    def from_opened(cls: type[T], preset: Preset, **kwargs: Any) -> T:
+        """The same for a preset that is open already."""
+        made = families.class_for(cls, preset, "tokenizer")
+        return made(**{"proto": preset.proto(), "settings": preset.tokenizer_settings, **kwargs})
+
+    # --- text to ids and back ---
 
     def __call__(self, inputs: str | Sequence[str]) -> Any:
         return self.tokenize(inputs)
 
     def tokenize(self, inputs: str | Sequence[str]) -> Any:
-        """Ids of one text (a list) or of several (a list of lists).
+        """Ids of one text (a list) or of several (a list of lists); pieces where ``dtype`` is ``"string"``.
 
-        With ``sequence_length`` an int32 array: (length,) for one text, (n, length) for several.
+        With ``sequence_length`` an array: (length,) for one text, (n, length) for several.
         """
         if isinstance(inputs, str):
             return self.tokenize([inputs])[0]
@@ -67,17 +96,21 @@ class Tokenizer:
         end = [self.text.eos_id] if self.add_eos else []
         length = self.sequence_length
         room = None if length is None else max(length - len(start) - len(end), 0)
-        ids = [[*start, *found[:room], *end] for found in self.text.tokenize(list(inputs))]
-        if length is None:
-            return ids
-        return pack([row[:length] for row in ids], self.text.pad_id, length)[0]
+        rows = [[*start, *found[:room], *end][:length] for found in self.text.tokenize(list(inputs))]
+        if self.dtype == "string":
+            pad = [] if length is None else [self.text.id_to_token(self.text.pad_id)] * length
+            named = [[self.text.id_to_token(i) for i in row] for row in rows]
+            return named if length is None else np.array([(row + pad)[:length] for row in named])
+        return rows if length is None else pack(rows, self.text.pad_id, length)[0].astype(self.dtype)
 
     def detokenize(self, inputs: Any) -> Any:
         """The text of a sequence of ids, or the texts of several; special ids are left out."""
-        rows = inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)
+        rows = np.asarray(inputs).tolist() if hasattr(inputs, "__array__") else list(inputs)
         if rows and isinstance(rows[0], (list, tuple, np.ndarray)):
             return [self.text.decode(row) for row in rows]
         return self.text.decode(rows)
+
+    # --- the vocabulary ---
 
     def vocabulary_size(self) -> int:
         return int(self.text.vocabulary_size)
@@ -92,28 +125,92 @@ class Tokenizer:
     def token_to_id(self, token: str) -> int:
         return int(self.text.token_to_id(token))
 
+    @property
+    def start_token_id(self) -> int:
+        return self.text.bos_id
+
+    @property
+    def end_token_id(self) -> int:
+        return self.text.eos_id
+
+    @property
+    def pad_token_id(self) -> int:
+        return self.text.pad_id
+
+    @property
+    def unk_token_id(self) -> int:
+        return self.text.unk_id
+
+    @property
+    def mask_token_id(self) -> int:
+        return self.text.mask_id
+
+    @property
+    def special_token_ids(self) -> list[int]:
+        return sorted(self.text.special_ids)
+
+    @property
+    def special_tokens(self) -> list[str]:
+        return [self.text.id_to_token(i) for i in self.special_token_ids]
+
+    # --- keeping it ---
+
+    def save_assets(self, dir_path: str | PathLike[str]) -> None:
+        """Writes the SentencePiece model as ``vocabulary.spm`` into a folder.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        path = Path(dir_path) / VOCABULARY_FILE
+        try:
+            path.write_bytes(self.text.proto)
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written: {error.strerror}", "a folder with room", "choose another folder"
+            ) from error
+
+    def load_assets(self, dir_path: str | PathLike[str]) -> None:
+        """Takes the SentencePiece model that :meth:`save_assets` wrote, in place of the present one."""
+        self.text = tokenizer_for(self.family, Path(dir_path) / VOCABULARY_FILE, self.settings)
+
     def get_config(self) -> dict[str, Any]:
         return {
             "proto": base64.b64encode(self.text.proto).decode("ascii"),
             "sequence_length": self.sequence_length,
+            "dtype": self.dtype,
             "add_bos": self.add_bos,
             "add_eos": self.add_eos,
+            "settings": self.settings,
         }
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
-        return cls(**config)
+        # Never a path here: a model file from outside must not make this process read another file.
+        proto = config["proto"]
+        return cls(**{**config, "proto": _from_base64(proto) if isinstance(proto, str) else proto})
+
+
+def _checked(dtype: Any) -> str:
+    try:
+        name = "string" if dtype in ("string", str) else np.dtype(dtype).name
+    except TypeError:
+        name = ""
+    if name != "string" and (not name or np.dtype(name).kind not in "iu"):
+        raise SettingError(f"dtype is {dtype!r}", "a type of whole numbers, or 'string'", "pass 'int32'")
+    return name
 
 
 def _proto(proto: bytes | str | PathLike[str]) -> bytes | str | PathLike[str]:
     # No path is as long as a vocabulary in base64, and none of the systems here allows one.
-    if not isinstance(proto, str) or len(proto) < 4096:
-        return proto
+    return _from_base64(proto) if isinstance(proto, str) and len(proto) >= 4096 else proto
+
+
+def _from_base64(text: str) -> bytes:
     try:
-        return base64.b64decode(proto, validate=True)
+        return base64.b64decode(text, validate=True)
     except ValueError as error:
         raise SettingError(
-            f"proto is a text of {len(proto)} characters that is no base64",
+            f"proto is a text of {len(text)} characters that is no base64",
             "the path or the bytes of a SentencePiece model",
             "pass the path of the file",
         ) from error

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
+from sparkxlmr.errors import SettingError
+from sparkxlmr.models.masked_lm_head import MaskedLMHead
 from sparkxlmr.presets import tables
 
 # What a layer's weights are called in Keras, and the end of their canonical name.
 _PARTS: tuple[tuple[type, tuple[tuple[str, str], ...]], ...] = (
     (keras.layers.Dense, (("kernel", ".kernel"), ("bias", ".bias"))),
     (keras.layers.LayerNormalization, (("gamma", ".gamma"), ("beta", ".beta"))),
+    (MaskedLMHead, (("bias", ".bias"),)),
 )
 _TABLE = (("embeddings", ""),)
 
@@ -21,24 +24,34 @@ _TABLE = (("embeddings", ""),)
 def variables_of(model: Any) -> dict[str, keras.Variable]:
     """The variables of a backbone or task of this package under their canonical names.
 
-    The names are those of :mod:`sparkxlmr.presets.tables`, kernels (in, out).
+    The names are those of :mod:`sparkxlmr.presets.tables`, kernels (in, out). Where LoRA adds to a variable,
+    it is the one below.
     """
-    found: dict[str, keras.Variable] = {}
-    for name, layer in model.named_layers().items():
-        parts = next((parts for kind, parts in _PARTS if isinstance(layer, kind)), _TABLE)
-        for attribute, ending in parts:
-            found[name + ending] = getattr(layer, attribute)
-    return found
+    return {
+        name: getattr(layer, attribute if getattr(layer, f"_{attribute}", None) is None else f"_{attribute}")
+        for name, layer, attribute in _places(model)
+    }
 
 
 def state_of(model: Any) -> dict[str, np.ndarray]:
     """All weights of a backbone or task as arrays under their canonical names; float32 unless wider.
 
-    Models of any backend and dtype give the same names and shapes, so that a state moves between them.
+    Models of any backend and dtype give the same names and shapes, so that a state moves between them. What
+    LoRA adds is merged in.
+
+    Raises:
+        SettingError: the model was quantized, so that its weights are no longer there.
     """
     state = {}
-    for name, variable in variables_of(model).items():
-        array = variable.numpy()
+    for name, layer, attribute in _places(model):
+        if layer.quantization_mode is not None:
+            raise SettingError(
+                f"{type(model).__name__} was quantized to {layer.quantization_mode}",
+                "a model with its weights whole",
+                "save it before quantizing it, or as a .keras file with save(...)",
+            )
+        value = getattr(layer, attribute)
+        array = value.numpy() if isinstance(value, keras.Variable) else keras.ops.convert_to_numpy(value)
         state[name] = array if array.dtype == np.float64 else array.astype(np.float32)
     return state
 
@@ -58,8 +71,8 @@ def assign(model: Any, state: Mapping[str, np.ndarray]) -> None:
         variable.assign(np.asarray(state[name], dtype=np.float32))
 
 
-def assign_backbone(backbone: Any, state: Mapping[str, np.ndarray]) -> None:
-    """Like :func:`assign` for an encoder alone, from a state that may hold a head's weights too."""
-    names = variables_of(backbone).keys()
-    heads = ("classifier.",)
-    assign(backbone, {n: a for n, a in state.items() if n in names or not n.startswith(heads)})
+def _places(model: Any) -> Iterator[tuple[str, Any, str]]:
+    """(canonical name, layer, its attribute) of each weight."""
+    for name, layer in model.named_layers().items():
+        for attribute, ending in next((parts for kind, parts in _PARTS if isinstance(layer, kind)), _TABLE):
+            yield name + ending, layer, attribute

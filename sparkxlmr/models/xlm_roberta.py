@@ -7,12 +7,19 @@ from typing import Any
 import keras
 
 from sparkxlmr.models.backbone import Backbone, text_inputs
-from sparkxlmr.models.layers import EncoderLayer, FeedForward, PositionEmbedding, SelfAttention, initializer
+from sparkxlmr.models.layers import (
+    PositionEmbedding,
+    embedding,
+    encoder_layer,
+    named_parts,
+    normalized,
+)
+from sparkxlmr.models.masked_lm import MaskedLM
+from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
 from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.text_classifier import TextClassifier
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.config import BackboneConfig
-from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
@@ -25,7 +32,11 @@ class XLMRobertaBackbone(Backbone):
         dropout: of embeddings, attention and layers while training.
         max_sequence_length: the most ids that fit.
         dtype: a dtype policy, for example ``"bfloat16"`` or ``"mixed_float16"``.
-        layer_norm_epsilon: 1e-5 in every published XLM-R; keras-hub cannot read presets with another.
+        layer_norm_epsilon, activation, attention_dropout: 1e-5, ``"gelu"`` and ``dropout`` in every published
+            XLM-R; keras-hub cannot read presets with others.
+
+    Raises:
+        SettingError: a number that no encoder can have (:class:`sparkxlmr.presets.config.BackboneConfig`).
         activation: of the feed-forward layers: ``"gelu"``, ``"gelu_tanh"`` or ``"relu"``.
         attention_dropout: of the attention's probabilities while training; None is ``dropout``.
 
@@ -103,12 +114,19 @@ class XLMRobertaBackbone(Backbone):
 class XLMRobertaTokenizer(Tokenizer):
     """XLM-R's SentencePiece tokenizer, which reads special tokens spelled in a text as such."""
 
-    text_tokenizer_cls = XlmRobertaTokenizer
+    family = "xlm_roberta"
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
 class XLMRobertaTextClassifierPreprocessor(TextClassifierPreprocessor):
     """``<s> text </s>``, and ``<s> first </s></s> second </s>`` for pairs."""
+
+    tokenizer_cls = XLMRobertaTokenizer
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+class XLMRobertaMaskedLMPreprocessor(MaskedLMPreprocessor):
+    """The same with tokens hidden behind ``<mask>``."""
 
     tokenizer_cls = XLMRobertaTokenizer
 
@@ -150,3 +168,21 @@ class XLMRobertaTextClassifier(TextClassifier):
             dropout,
             **kwargs,
         )
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
+class XLMRobertaMaskedLM(MaskedLM):
+    """XLM-R guessing hidden tokens; arguments as :class:`~sparkxlmr.models.masked_lm.MaskedLM`.
+
+    >>> import numpy as np
+    >>> backbone = XLMRobertaBackbone(vocabulary_size=50, num_layers=1, num_heads=2, hidden_dim=8,
+    ...                               intermediate_dim=16, max_sequence_length=12)
+    >>> masked_lm = XLMRobertaMaskedLM(backbone)
+    >>> x = {"token_ids": np.ones((2, 5), "int32"), "padding_mask": np.ones((2, 5), "int32"),
+    ...      "mask_positions": np.array([[1, 3, 4]] * 2)}
+    >>> masked_lm.predict(x, verbose=0).shape
+    (2, 3, 50)
+    """
+
+    backbone_cls = XLMRobertaBackbone
+    preprocessor_cls = XLMRobertaMaskedLMPreprocessor

@@ -1,0 +1,64 @@
+"""Filling masks with bounded memory: vocabulary logits of a few masks at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from sparkxlmr.models.masked_lm_preprocessor import POSITION_WIDTHS, MaskedLMPreprocessor
+from sparkxlmr.models.preprocessor import rows_of
+from sparkxlmr.text.filled_masks import FilledMask, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.masks import mask_positions, pack_positions
+from sparkxlmr.text.packing import width_for
+from sparkxlmr.text.tokenizer import Encoded
+
+MOST_LOGITS = 1 << 24  # numbers held at a time: 64 MiB in float32
+_MOST_ROWS = 32
+
+Chunk = tuple[int, list[int]]  # the number of a text, and some of its mask positions
+
+
+def fill_masks(
+    model: Any,
+    preprocessor: MaskedLMPreprocessor,
+    texts: list[str],
+    top_k: int,
+    targets: Sequence[str] | None,
+) -> list[list[list[FilledMask]]]:
+    """For each text one list a mask, of its ``top_k`` best tokens; see ``MaskedLM.fill_mask``."""
+    tokenizer = preprocessor.tokenizer.text
+    allowed = None if targets is None else target_ids(tokenizer, targets)
+    encoded = preprocessor.encode((texts,))
+    positions = mask_positions(encoded.ids, tokenizer.mask_id)
+    found: list[dict[int, list[FilledMask]]] = [{} for _ in texts]
+    best_tokens(np.zeros((0, 1)), top_k)  # a top_k that cannot be is refused even where there is no mask
+    for batch in _batches(encoded, positions, max(1, MOST_LOGITS // tokenizer.vocabulary_size)):
+        features = preprocessor.pack(rows_of(encoded, [i for i, _ in batch]))
+        most = max(len(places) for _, places in batch)
+        packed, weights = pack_positions([p for _, p in batch], width_for(most, None, POSITION_WIDTHS))
+        logits = np.asarray(model.predict_on_batch({**features, "mask_positions": packed}))
+        ids, scores = best_tokens(logits[weights > 0], top_k, allowed)
+        answers = iter(zip(ids, scores, strict=True))
+        for i, places in batch:
+            for place in places:
+                found[i][place] = filled_masks(tokenizer, encoded.ids[i], place, *next(answers))
+    return [[masks[place] for place in sorted(masks)] for masks in found]
+
+
+def _batches(encoded: Encoded, positions: list[list[int]], most_masks: int) -> Iterator[list[Chunk]]:
+    """Texts of like length together; a text with more masks than fit at a time comes more than once."""
+    batch: list[Chunk] = []
+    widest = 0
+    for i in sorted(range(len(positions)), key=lambda i: -len(encoded.ids[i])):
+        for start in range(0, len(positions[i]), most_masks):
+            places = positions[i][start : start + most_masks]
+            wide = width_for(max(widest, len(places)), None, POSITION_WIDTHS)
+            if batch and (len(batch) == _MOST_ROWS or wide * (len(batch) + 1) > most_masks):
+                yield batch
+                batch, wide = [], width_for(len(places), None, POSITION_WIDTHS)
+            batch.append((i, places))
+            widest = wide
+    if batch:
+        yield batch

@@ -1,0 +1,151 @@
+"""Raw texts to what a masked language model learns from: some tokens hidden, and what stood there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from sparkxlmr.errors import InputError
+from sparkxlmr.models.preprocessor import Preprocessor, Texts, as_texts, is_one
+from sparkxlmr.models.tokenizer import Tokenizer
+from sparkxlmr.presets.config import check_count
+from sparkxlmr.text.masks import choose_masks, mask_positions, pack_positions
+from sparkxlmr.text.packing import pack, width_for
+from sparkxlmr.text.tokenizer import Encoded
+
+POSITION_WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class MaskedLMPreprocessor(Preprocessor):
+    """Texts, or pairs, with tokens hidden at random as BERT is trained (Devlin et al. 2019).
+
+    Args:
+        tokenizer, sequence_length, truncate: as :class:`~sparkxlmr.models.preprocessor.Preprocessor`.
+        mask_selection_rate: the share of a text's ordinary tokens that is chosen.
+        mask_selection_length: the most tokens that are chosen in a text.
+        mask_token_rate, random_token_rate: shares of the chosen that become the mask, and another token; the
+            rest stays as it is.
+
+    Called with texts it answers ``(x, y, sample_weight)``, other ones at each call: ``x`` is the encoder's
+    inputs of ``sequence_length`` columns and ``mask_positions``; ``y`` the ids that stood there, int32, and
+    ``sample_weight`` 1.0 where a token was chosen and 0.0 on padding: each (n, ``mask_selection_length``).
+    ``keras.utils.set_random_seed`` makes it repeatable.
+
+    Raises:
+        SettingError: as the base; a rate outside 0 to 1, the two shares together above 1, or a
+            ``mask_selection_length`` below 1.
+    """
+
+    kind = "masked_lm"
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sequence_length: int = 512,
+        truncate: str = "round_robin",
+        mask_selection_rate: float = 0.15,
+        mask_selection_length: int = 96,
+        mask_token_rate: float = 0.8,
+        random_token_rate: float = 0.1,
+    ) -> None:
+        super().__init__(tokenizer, sequence_length, truncate)
+        check_count("mask_selection_length", mask_selection_length)
+        self.mask_selection_rate = mask_selection_rate
+        self.mask_selection_length = mask_selection_length
+        self.mask_token_rate = mask_token_rate
+        self.random_token_rate = random_token_rate
+        self._choose([], np.random.default_rng(0))  # rates that cannot be are refused here
+
+    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        refuse_labels(y, sample_weight)
+        rng = np.random.default_rng(np.random.randint(2**31))
+        parts = self._hidden(as_texts(x), rng, self.sequence_length, self.mask_selection_length)
+        return keras.tree.map_structure(lambda array: array[0], parts) if is_one(x) else parts
+
+    def samples(self, texts: Texts, y: Any, sample_weight: Any, rng: np.random.Generator) -> tuple[Any, ...]:
+        refuse_labels(y, sample_weight)
+        return self._hidden(texts, rng, None, None)
+
+    def features(self, texts: Texts, width: int | None = None) -> dict[str, np.ndarray]:
+        """What a model is fed to fill the mask tokens that the texts spell; nothing else is hidden.
+
+        ``mask_positions`` is int32 (n, ``mask_selection_length``), padded with 0.
+
+        Raises:
+            InputError: a text has more mask tokens than that.
+        """
+        return self.pack_masks(self.encode(texts), self.mask_selection_length, width)
+
+    def pack_masks(
+        self, encoded: Encoded, n_positions: int | None = None, width: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The model's inputs for the mask tokens among some ids, ``n_positions`` wide, or as wide as needed.
+
+        Raises:
+            InputError: a text has more mask tokens than ``n_positions``.
+        """
+        found = mask_positions(encoded.ids, self.tokenizer.text.mask_id)
+        most = max(map(len, found), default=0)
+        if n_positions is not None and most > n_positions:
+            raise InputError(
+                f"A text has {most} mask tokens",
+                f"at most {n_positions}",
+                "raise the preprocessor's mask_selection_length, or use fill_mask",
+            )
+        return {**self.pack(encoded, width), "mask_positions": pack_positions(found, n_positions)[0]}
+
+    def _choose(self, ids: list[list[int]], rng: np.random.Generator) -> Any:
+        text = self.tokenizer.text
+        return choose_masks(
+            ids,
+            rng,
+            text.special_ids,
+            text.mask_id,
+            text.vocabulary_size,
+            self.mask_selection_rate,
+            self.mask_selection_length,
+            self.mask_token_rate,
+            self.random_token_rate,
+        )
+
+    def _hidden(
+        self, texts: Texts, rng: np.random.Generator, width: int | None, n_positions: int | None
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        encoded = self.encode(texts)
+        ids, positions, originals = self._choose(encoded.ids, rng)
+        if n_positions is None:
+            most = max(map(len, positions), default=1)
+            n_positions = width_for(most, self.mask_selection_length, POSITION_WIDTHS)
+        packed, weights = pack_positions(positions, n_positions)
+        features = self.pack(Encoded(ids, encoded.truncated, encoded.segment_ids), width)
+        return {**features, "mask_positions": packed}, pack(originals, 0, n_positions)[0], weights
+
+    @classmethod
+    def saved_settings(cls, preset: Any) -> dict[str, Any]:
+        return {**super().saved_settings(preset), **preset.masking}
+
+    def contents(self) -> dict[str, Any]:
+        return {**super().contents(), "masking": self._masking()}
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self._masking()}
+
+    def _masking(self) -> dict[str, Any]:
+        return {
+            "mask_selection_rate": self.mask_selection_rate,
+            "mask_selection_length": self.mask_selection_length,
+            "mask_token_rate": self.mask_token_rate,
+            "random_token_rate": self.random_token_rate,
+        }
+
+
+def refuse_labels(y: Any, sample_weight: Any) -> None:
+    """Raises InputError where a masked language model is given labels of its own for raw texts."""
+    if y is not None or sample_weight is not None:
+        raise InputError(
+            "Labels or weights came along with the texts",
+            "texts alone: what a masked language model learns is in them",
+            "leave y and sample_weight out",
+        )
