@@ -75,36 +75,16 @@ def folder_of(model: RemoteModel) -> Path:
         NotAPresetError, DamagedModelError: what lies there is no model of this package.
     """
     place = folder_in_home("hub") / model.place
-    if model.pinned is not None:
-        return _whole(model, model.pinned, place)
-    revision = _newest(model, place)
-    folder = _whole(model, revision, place)
-    _remember(model, revision, place)
-    return folder
-
-
-def _newest(model: RemoteModel, place: Path) -> str:
     try:
-        return _explaining(model, model.newest)
-    except Unreachable as error:
+        if model.pinned is not None:
+            return _whole(model, model.pinned, place)
         try:
-            last = _note(model, place).read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            raise error from None
-        if not (place / last / model.name).is_dir():
-            raise
-        _log.warning("%s. Taken instead: the copy of revision %s", error.came.rstrip("."), last[:12])
-        return last
-
-
-def _whole(model: RemoteModel, revision: str, place: Path) -> Path:
-    whole = place / revision / model.name
-    if whole.is_dir():
-        return whole
-    try:
-        with locked(place / f"{revision}.lock"):
-            if not whole.is_dir():  # another process may just have fetched it
-                _fetch(model, revision, whole)
+            revision = _explaining(model, model.newest)
+            folder = _whole(model, revision, place)
+        except Unreachable as error:
+            return _last(model, place, error)
+        _remember(model, revision, place)
+        return folder
     except SparkxlmrError:
         raise
     except OSError as error:
@@ -113,6 +93,25 @@ def _whole(model: RemoteModel, revision: str, place: Path) -> Path:
             "a folder with enough space that this user may write to",
             "make room there, or set SPARKXLMR_HOME to another folder",
         ) from error
+
+
+def _last(model: RemoteModel, place: Path, error: Unreachable) -> Path:
+    """The revision that the handle meant when the hub was last reached."""
+    note = _note(model, place)
+    revision = note.read_text(encoding="utf-8") if note.is_file() else ""
+    folder = place / revision / model.name
+    if not revision or not folder.is_dir():
+        raise error
+    _log.warning("%s. Taken instead: the copy of revision %s", error.came.rstrip("."), revision[:12])
+    return folder
+
+
+def _whole(model: RemoteModel, revision: str, place: Path) -> Path:
+    whole = place / revision / model.name
+    if not whole.is_dir():
+        with locked(place / f"{revision}.lock"):
+            if not whole.is_dir():  # another process may just have fetched it
+                _fetch(model, revision, whole)
     return whole
 
 

@@ -74,6 +74,12 @@ class HuggingFaceModel:
         if isinstance(error, errors.RevisionNotFoundError):
             what = f"the repository has no revision {self.asked!r}"
             return hub_errors.not_found(self.handle, what, "a branch, a tag or a commit of it")
+        if status == 401 and "Invalid credentials" in str(error):
+            return hub_errors.refused(
+                self.handle,
+                "the hub does not know the token that was sent",
+                "renew HF_TOKEN (or the stored login), or unset it for a public model",
+            )
         if isinstance(error, errors.GatedRepoError) or status == 403:
             return hub_errors.refused(
                 self.handle,

@@ -26,6 +26,7 @@ from sparkxlmr.presets.preset import Preset
 
 TOKEN, PASSWORD = "hf_averysecrettoken", "averysecretpassword"
 SIGNATURE = "X-Amz-Signature=0123456789abcdef"
+INVALID = "Invalid credentials in Authorization header"
 OLD, NEW = "a" * 40, "b" * 40
 MODEL = ["config.json", "model.safetensors", "sentencepiece.bpe.model"]
 
@@ -45,7 +46,8 @@ class Repositories:
     def __call__(self, request):
         path = request.path.partition("?")[0]
         if self.refusal is not None and self.refusal[0] in path:
-            return self.answer(self.refusal[1], b"{}", {"X-Error-Code": self.refusal[2]})
+            told = {"X-Error-Code": self.refusal[2], "X-Error-Message": self.refusal[2]}
+            return self.answer(self.refusal[1], b"{}", told)
         if path.startswith("/api/models/org/tiny"):
             revision = path.partition("/revision/")[2]
             if revision not in ("", "main", "v1", OLD, NEW):
@@ -169,6 +171,16 @@ def test_without_network_the_copy_serves_and_a_line_says_so(hub, caplog):
         resolve("hf://org/tiny@v1")
 
 
+def test_a_newer_revision_that_does_not_come_leaves_the_older_one(hub, repositories, caplog):
+    folder = resolve("hf://org/tiny")
+    repositories.newest, repositories.refusal = NEW, ("/resolve/", 503, "")
+    with caplog.at_level(logging.WARNING, "sparkxlmr"):
+        assert resolve("hf://org/tiny") == folder
+    assert [OLD[:12] in record.getMessage() for record in caplog.records] == [True]
+    repositories.refusal = None
+    assert resolve("hf://org/tiny").parent.name == NEW
+
+
 def test_offline_mode_asks_nobody(hub, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(EnvironmentNotReadyError, match="HF_HUB_OFFLINE is set"):
@@ -239,6 +251,7 @@ def test_two_processes_fetch_it_once(hub, repositories):
         ("hf://org/tiny", ("/resolve/", 403, "GatedRepo"), EnvironmentNotReadyError, "agreement"),
         ("hf://org/tiny", ("/resolve/", 401, "GatedRepo"), EnvironmentNotReadyError, "agreement"),
         ("hf://org/tiny", ("/api/", 401, ""), PresetNotFoundError, "private"),
+        ("hf://org/tiny", ("/api/", 401, INVALID), EnvironmentNotReadyError, "does not know the token"),
         ("hf://org/tiny", ("/api/", 503, ""), EnvironmentNotReadyError, "cannot be fetched"),
         ("hf://org/tiny/more", None, PresetNotFoundError, r"hf://org/name\[@revision\]"),
         ("hf://../tiny", None, PresetNotFoundError, "names no repository"),
