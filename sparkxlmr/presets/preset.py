@@ -52,10 +52,10 @@ class Preset(Description):
         Raises:
             PresetNotFoundError: no built-in preset, no folder and no model on a hub is called so.
             EnvironmentNotReadyError: a model from elsewhere cannot be fetched, and there is no copy here.
-            NotAPresetError: the folder or file there is not one of XLM-R, or its JSON files are spoilt.
+            NotAPresetError: the folder or file there is of neither family, or its JSON files are spoilt.
             SettingError: they hold a number that no model can have.
-            DamagedModelError: a weights file is missing, or the vocabulary. Only a model that was saved without
-                any file of a tokenizer opens without vocabulary: it is fed with integers.
+            DamagedModelError: a weights file is missing, or the vocabulary. Only a model saved without any
+                file of a tokenizer opens without vocabulary: it is fed with integers.
         """
         path = resolve(handle)
         config_path = path / keras_hub.CONFIG
