@@ -9,8 +9,8 @@ from pyspark.sql import Column, DataFrame
 from sparkxlmr.spark.annotation import DOCUMENT, TOKEN
 from sparkxlmr.spark.annotator import Annotator, AnnotatorEstimator, AnnotatorSettings
 from sparkxlmr.spark.compat import ensure_worker_python
+from sparkxlmr.spark.cutting import token_annotations
 from sparkxlmr.spark.params import param
-from sparkxlmr.spark.tokenizing import token_annotations
 from sparkxlmr.text.words import CONTEXT_CHARS, WordRules, word_finder
 
 Self = TypeVar("Self", bound="TokenizerSettings")

@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark import scoring
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
+from sparkxlmr.spark.cutting import cut_function
 from sparkxlmr.spark.model_ref import ModelRef
-from sparkxlmr.spark.tokenizing import word_function
 from sparkxlmr.text.words import WordRules
 
 LABELS = ["World", "Sports"]
@@ -126,7 +126,7 @@ def test_what_spark_ships_is_small_and_needs_no_package_to_be_unpickled():
     ref = ModelRef("a" * 64, "files", f"sparkxlmr-{'a' * 64}.zip", "bfloat16")
     functions = {
         "score": scoring.score_function(ref, RowOptions(128)),
-        "words": word_function(WordRules(exceptions=("New York",))),
+        "words": cut_function(WordRules(exceptions=("New York",))),
     }
     commands = [cloudpickle.dumps(function) for function in functions.values()]
     assert max(map(len, commands)) < 4000

@@ -8,11 +8,13 @@ from pyspark.ml.feature import StringIndexer
 
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.finisher import Finisher
+from sparkxlmr.stages.regex_tokenizer import RegexTokenizer
+from sparkxlmr.stages.sentence_detector import SentenceDetector
 from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
 from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
 
-@pytest.mark.parametrize("stage", [DocumentAssembler, Tokenizer, Finisher])
+@pytest.mark.parametrize("stage", [DocumentAssembler, SentenceDetector, Tokenizer, RegexTokenizer, Finisher])
 def test_names_and_defaults(stage, spark_nlp):
     recorded = spark_nlp("params")[stage.__name__]
     made = stage()
@@ -58,7 +60,15 @@ def test_pipelines_save_and_load(spark, tmp_path):
     assert loaded.stages[1].getExceptions() == ["New York"]
 
 
-@pytest.mark.parametrize("stage", [*ours(), TokenizerModel(splitChars=["-"])])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        *ours(),
+        TokenizerModel(splitChars=["-"]),
+        SentenceDetector(customBounds=["\n\n"], splitLength=40),
+        RegexTokenizer(pattern=",", maxLength=9),
+    ],
+)
 def test_stages_save_and_load(spark, tmp_path, stage):
     stage.save(str(tmp_path / "stage"))
     loaded = type(stage).load(str(tmp_path / "stage"))
@@ -74,9 +84,19 @@ def test_stages_save_and_load(spark, tmp_path, stage):
 def test_class_paths_are_file_format():
     assert {
         f"{s.__module__}.{s.__name__}"
-        for s in (DocumentAssembler, Tokenizer, TokenizerModel, Finisher, XlmRoBertaForSequenceClassification)
+        for s in (
+            DocumentAssembler,
+            SentenceDetector,
+            Tokenizer,
+            TokenizerModel,
+            RegexTokenizer,
+            Finisher,
+            XlmRoBertaForSequenceClassification,
+        )
     } == {
         "sparkxlmr.stages.document_assembler.DocumentAssembler",
+        "sparkxlmr.stages.sentence_detector.SentenceDetector",
+        "sparkxlmr.stages.regex_tokenizer.RegexTokenizer",
         "sparkxlmr.stages.tokenizer.Tokenizer",
         "sparkxlmr.stages.tokenizer.TokenizerModel",
         "sparkxlmr.stages.finisher.Finisher",

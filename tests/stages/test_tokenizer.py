@@ -8,7 +8,7 @@ from pyspark.sql.types import StructField, StructType
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, annotator_type
-from sparkxlmr.spark.tokenizing import word_function
+from sparkxlmr.spark.cutting import cut_function
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
 from sparkxlmr.text.words import WordRules, tokenize
@@ -105,7 +105,7 @@ def test_tokens_are_computed_once(spark, capsys):
 def test_what_travels_is_small():
     from pyspark import cloudpickle
 
-    assert len(cloudpickle.dumps(word_function(WordRules(exceptions=("New York",))))) < 5000
+    assert len(cloudpickle.dumps(cut_function(WordRules(exceptions=("New York",))))) < 5000
 
 
 def test_exceptions_path(spark, tmp_path):
