@@ -46,9 +46,10 @@ class StoredModel:
         self._url = url
         public = redacted(url).partition("?")[0].rstrip("/")
         words = re.findall(r"[A-Za-z0-9._-]+", public)
-        self.name = (words[-1].lstrip(".") if words else "") or "model"
-        # Of the address without user and password, but with a query, which may name another version.
-        address = re.sub(r"://[^/?#]*@", "://", url)
+        self.name = (words[-1].lstrip(".")[:100] if words else "") or "model"
+        # Of the address without password, but with a user, who may be a container, and with a query, which
+        # may name another version.
+        address = re.sub(r"(://[^/?#:@]*):[^/?#]*@", r"\1@", url)
         key = hashlib.sha256(address.encode()).hexdigest()[:16]
         self.place = f"fsspec/{'-'.join(words)[:80].lstrip('.')}-{key}"
         self._files: dict[str, dict[str, Any]] = {}

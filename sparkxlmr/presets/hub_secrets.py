@@ -10,7 +10,9 @@ from contextlib import contextmanager
 
 _VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
 _CUT = (
-    (re.compile(r"://[^/?#\s'\"]*@"), "://"),
+    # Azure writes its container where others write a user, who may be a token.
+    (re.compile(r"(?<!abfs)(?<!abfss)(?<!wasb)(?<!wasbs)://[^/?#\s'\"]*@"), "://"),
+    (re.compile(r"(://[^/?#:@\s'\"]*):[^/?#\s'\"]*@"), r"\1@"),
     (re.compile(r"(?<=[^\s'\"])\?[^\s'\"<>)]*=[^\s'\"<>)]*"), "?..."),
     (re.compile(r"\b(Bearer|Basic) +[^\s'\"]+", re.IGNORECASE), r"\1 ..."),
     (re.compile(r"\bhf_[A-Za-z0-9]{8,}"), "hf_..."),
@@ -27,6 +29,8 @@ def redacted(text: str) -> str:
 
     >>> redacted("GET https://me:secret@example.org/a?X-Amz-Signature=12ab: refused")
     'GET https://example.org/a?... refused'
+    >>> redacted("abfss://container@account.dfs.core.windows.net/model")
+    'abfss://container@account.dfs.core.windows.net/model'
     """
     for name in _VARIABLES:
         secret = os.environ.get(name, "").strip()

@@ -16,6 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, PresetNotFoundError
 from sparkxlmr.presets import builtin, hub_download
 from sparkxlmr.presets.handles import resolve
+from sparkxlmr.presets.hub_fsspec import StoredModel
 from sparkxlmr.presets.preset import Preset
 
 SECRET = "averysecretpassword"
@@ -188,6 +189,17 @@ def test_each_refusal_is_told_apart_without_a_secret(vault, failure, error, says
     assert "vault://bucket/tiny" in str(caught.value)
     if not isinstance(failure, PermissionError):
         assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_models_share_no_folder_of_the_cache_and_a_password_makes_no_other_one():
+    place = {
+        url: StoredModel(url).place for url in ("abfss://a@b/x", "abfss://c@b/x", "s3://b/x", "gs://b/x")
+    }
+    assert len(set(place.values())) == len(place)
+    assert StoredModel("ftp://me:one@host/x").place == StoredModel("ftp://me:two@host/x").place
+    assert StoredModel("abfss://a@b/x").handle == "abfss://a@b/x"
+    named = {"s3://b/my.model/": "my.model", "s3://b/..": "model", "memory://": "memory"}
+    assert {url: StoredModel(url).name for url in named} == named
 
 
 def test_storages_that_nobody_opens(cache, monkeypatch):
