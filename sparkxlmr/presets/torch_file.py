@@ -159,7 +159,7 @@ class _Window:
         self.mapped = mapped
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        self.mapped.seek(offset, whence)
+        self.mapped.seek(offset, whence)  # type: ignore[arg-type]
         return self.tell()
 
     def tell(self) -> int:
@@ -177,8 +177,8 @@ class _Window:
 
 
 def _open_older(path: Path, mapped: mmap.mmap) -> tuple[Any, _Finder]:
-    """A pickle each: magic number, protocol, the writing machine, the state dict, the storages' names. Then of
-    each storage its length, eight bytes, and its numbers."""
+    """A pickle each: magic number, protocol, the writing machine, the state dict, the storages' names. Then
+    of each storage its length, eight bytes, and its numbers."""
     stream = io.BytesIO(mapped[:_MOST_DESCRIBED])
     magic, protocol = read_pickle(stream, path), None
     if magic == _MAGIC:
