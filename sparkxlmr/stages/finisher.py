@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pyspark.ml import Transformer
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField
 
-from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.spark.annotation import is_annotation_field, quoted
-from sparkxlmr.spark.annotator import find_field
-from sparkxlmr.spark.params import Settings, param
-
-_EMBEDDINGS = ("word_embeddings", "sentence_embeddings")
+from sparkxlmr.errors import SettingError
+from sparkxlmr.spark.annotation import quoted
+from sparkxlmr.spark.finishing import EMBEDDINGS, FinisherBase
+from sparkxlmr.spark.params import param
 
 
-class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+class Finisher(FinisherBase):
     """Turn annotation columns into columns that any tool reads, and drop the annotations.
 
     For each input column comes an array of the results (``outputAsArray``, the default), or one string: the
@@ -30,10 +25,7 @@ class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritab
     ['document', 'token']
     """
 
-    inputCols = param("Names of the annotation columns to read, of any annotator type.", list)
-    outputCols = param("Names of the columns to make; unset: finished_ and the input's name.", list, [])
     outputAsArray = param("Arrays of results, instead of one joined string.", bool, True)
-    cleanAnnotations = param("Drop every annotation column.", bool, True)
     includeMetadata = param("Give the metadata too.", bool, False)
     valueSplitSymbol = param("Stands between the metadata and the result of one annotation.", str, "#")
     annotationSplitSymbol = param("Stands between annotations.", str, "@")
@@ -50,44 +42,14 @@ class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritab
         if as_array and with_metadata:
             for field, output in zip(fields, outputs, strict=True):
                 made[f"{output}_metadata"] = _metadata_pairs(quoted(field.name))
-        taken = {name.lower() for name in made}
-        if len(taken) < len(fields) * (2 if as_array and with_metadata else 1):
+        if len({name.lower() for name in made}) < len(fields) * (2 if as_array and with_metadata else 1):
             raise SettingError(
                 f"Finisher: outputCols is {outputs!r}, and with includeMetadata each gets a column"
                 " <output>_metadata beside it",
                 "names that differ from those too",
                 "choose other names with setOutputCols([...]), or call setIncludeMetadata(False)",
             )
-        annotations = [
-            quoted(field.name)
-            for field in df.schema
-            if is_annotation_field(field) and field.name.lower() not in taken
-        ]
-        result = df.withColumns(made)
-        return result.drop(*annotations) if self.setting("cleanAnnotations") else result
-
-    def _input_fields(self, df: DataFrame) -> list[StructField]:
-        stage = type(self).__name__
-        fields = [find_field(df, name, stage) for name in self.required("inputCols")]
-        for field in fields:
-            if not is_annotation_field(field):
-                there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"
-                raise InputError(
-                    f"{stage}: column {field.name!r} has type {field.dataType.simpleString()}",
-                    f"one of the annotation columns there: {there}",
-                    "name an annotation column with setInputCols",
-                )
-        return fields
-
-    def _output_names(self, inputs: list[str]) -> list[str]:
-        names = self.setting("outputCols") or [f"finished_{name}" for name in inputs]
-        if len(names) != len(inputs) or len({name.lower() for name in names}) != len(names):
-            raise SettingError(
-                f"Finisher: outputCols is {names!r}, and there are {len(inputs)} input columns",
-                "one name for each input column, all different",
-                "call setOutputCols([...]), or leave it unset",
-            )
-        return names
+        return self._with_columns(df, made)
 
     def _text(self, annotation: Column) -> Column:
         """The text that stands for one annotation: its result, or its numbers."""
@@ -95,7 +57,7 @@ class Finisher(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritab
         if not self.setting("parseEmbeddingsVectors"):
             return result
         numbers = F.array_join(annotation["embeddings"].cast("array<string>"), " ")
-        return F.when(annotation["annotatorType"].isin(*_EMBEDDINGS), numbers).otherwise(result)
+        return F.when(annotation["annotatorType"].isin(*EMBEDDINGS), numbers).otherwise(result)
 
     def _results(self, annotations: Column) -> Column:
         empty = F.array().cast("array<string>")

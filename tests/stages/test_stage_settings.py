@@ -7,6 +7,7 @@ from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer
 
 from sparkxlmr.stages.document_assembler import DocumentAssembler
+from sparkxlmr.stages.embeddings_finisher import EmbeddingsFinisher
 from sparkxlmr.stages.finisher import Finisher
 from sparkxlmr.stages.regex_tokenizer import RegexTokenizer
 from sparkxlmr.stages.sentence_detector import SentenceDetector
@@ -14,7 +15,10 @@ from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
 from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
 
-@pytest.mark.parametrize("stage", [DocumentAssembler, SentenceDetector, Tokenizer, RegexTokenizer, Finisher])
+@pytest.mark.parametrize(
+    "stage",
+    [DocumentAssembler, SentenceDetector, Tokenizer, RegexTokenizer, Finisher, EmbeddingsFinisher],
+)
 def test_names_and_defaults(stage, spark_nlp):
     recorded = spark_nlp("params")[stage.__name__]
     made = stage()
@@ -91,6 +95,7 @@ def test_class_paths_are_file_format():
             TokenizerModel,
             RegexTokenizer,
             Finisher,
+            EmbeddingsFinisher,
             XlmRoBertaForSequenceClassification,
         )
     } == {
@@ -100,5 +105,6 @@ def test_class_paths_are_file_format():
         "sparkxlmr.stages.tokenizer.Tokenizer",
         "sparkxlmr.stages.tokenizer.TokenizerModel",
         "sparkxlmr.stages.finisher.Finisher",
+        "sparkxlmr.stages.embeddings_finisher.EmbeddingsFinisher",
         "sparkxlmr.stages.xlm_roberta_for_sequence_classification.XlmRoBertaForSequenceClassification",
     }

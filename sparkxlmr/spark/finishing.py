@@ -1,0 +1,63 @@
+"""What finishers share: which annotation columns they read, and what becomes of those that are there."""
+
+from __future__ import annotations
+
+from pyspark.ml import Transformer
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import Column, DataFrame
+from pyspark.sql.types import StructField
+
+from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.spark.annotation import is_annotation_field, quoted
+from sparkxlmr.spark.annotator import find_field
+from sparkxlmr.spark.params import Settings, param
+
+#: annotator types whose annotations hold numbers
+EMBEDDINGS = ("word_embeddings", "sentence_embeddings")
+
+
+class FinisherBase(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+    """A Spark ML transformer that makes plain columns of annotation columns, in SQL alone."""
+
+    inputCols = param("Names of the annotation columns to read.", list)
+    outputCols = param("Names of the columns to make; unset: finished_ and the input's name.", list, [])
+    cleanAnnotations = param("Drop every annotation column.", bool, True)
+
+    def _input_fields(self, df: DataFrame) -> list[StructField]:
+        """The fields of the input columns; InputError where one is missing or holds no annotations."""
+        stage = type(self).__name__
+        fields = [find_field(df, name, stage) for name in self.required("inputCols")]
+        for field in fields:
+            if not is_annotation_field(field):
+                there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"
+                raise InputError(
+                    f"{stage}: column {field.name!r} has type {field.dataType.simpleString()}",
+                    f"one of the annotation columns there: {there}",
+                    "name an annotation column with setInputCols",
+                )
+        return fields
+
+    def _output_names(self, inputs: list[str]) -> list[str]:
+        """A name for each input; SettingError where outputCols gives another number, or one twice."""
+        names = self.setting("outputCols") or [f"finished_{name}" for name in inputs]
+        if len(names) != len(inputs) or len({name.lower() for name in names}) != len(names):
+            raise SettingError(
+                f"{type(self).__name__}: outputCols is {names!r}, and there are {len(inputs)} input columns",
+                "one name for each input column, all different",
+                "call setOutputCols([...]), or leave it unset",
+            )
+        return names
+
+    def _with_columns(self, df: DataFrame, made: dict[str, Column]) -> DataFrame:
+        """`df` with the columns made, and without annotations where cleanAnnotations says so."""
+        result = df.withColumns(made)
+        if not self.setting("cleanAnnotations"):
+            return result
+        taken = {name.lower() for name in made}
+        return result.drop(
+            *[
+                quoted(field.name)
+                for field in df.schema
+                if is_annotation_field(field) and field.name.lower() not in taken
+            ]
+        )
