@@ -2,6 +2,7 @@
 # make demo INPUT=f    the same on your file (CSV, JSON lines, Parquet, plain text); TEXT=column names its texts
 # make test            every check and test of the main environment
 # make test-matrix     the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster
+# make test-peers      what this package exports, loaded by transformers 4.57 and 5; records what they answered
 # make docs            the documentation as a site, in build/docs/index.html
 # make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
 # make clean           remove what these made (environments too)
@@ -13,7 +14,7 @@ SETUP := tests/environments/environment.py
 MATRIX := tests/environments/matrix.py
 PYTEST_ARGS ?=
 
-.PHONY: help demo test test-matrix docs cluster-env clean
+.PHONY: help demo test test-matrix test-peers docs cluster-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +31,10 @@ test:
 
 test-matrix:
 	@$(PYTHON) $(MATRIX)
+
+test-peers:
+	@$(PYTHON) $(SETUP) test
+	@$(VENV_PYTHON) tests/peers/run.py
 
 docs:
 	@$(PYTHON) $(SETUP) docs

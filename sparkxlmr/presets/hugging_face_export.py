@@ -22,8 +22,7 @@ _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 
 def _mask(content: str) -> dict[str, Any]:
     """A mask token takes the space before it with it, and is looked for in the text as it came."""
-    flags = {"lstrip": True, "normalized": False, "rstrip": False, "single_word": False}
-    return {"__type": "AddedToken", "content": content, **flags, "special": True}
+    return {"content": content, "lstrip": True, "normalized": False, "rstrip": False, "single_word": False}
 
 
 _TOKENS: dict[str, dict[str, Any]] = {
@@ -198,6 +197,7 @@ def _tokenizer_config(contents: Contents) -> dict[str, Any]:
         "model_max_length": min(contents.sequence_length, contents.config.max_sequence_length),
         **settings,
         **_TOKENS[family],
+        "mask_token": {"__type": "AddedToken", **_TOKENS[family]["mask_token"], "special": True},
     }
 
 
