@@ -52,10 +52,11 @@ class Manifest:
     - `family`, `task`: as in the preset (``"xlm_roberta"``, ``"text_classifier"``).
     - `engine`: whose files these are; `precisions`: what they can be run in.
     - `max_length`: tokens of the longest text the model takes, special tokens included.
-    - `labels`: names of the classes in the order of the logits.
+    - `labels`: names of a classifier's classes in the order of the logits; none of another task.
     - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``), or
       None.
-    - `tokenizer`: `{"family": ..., "file": logical name}`.
+    - `tokenizer`: `{"family": ..., "file": logical name}`, and under `"settings"` the family's own (names to
+      plain values) where the preset has any.
     - `source`: content hash of the preset this was compiled from; `revision`: of the engine's compiler.
     - `files`: logical name to BundleFile.
     """
@@ -66,7 +67,7 @@ class Manifest:
     precisions: tuple[str, ...]
     max_length: int
     labels: tuple[str, ...]
-    tokenizer: Mapping[str, str]
+    tokenizer: Mapping[str, Any]
     source: str
     files: Mapping[str, BundleFile]
     activation: str | None = None
@@ -81,15 +82,13 @@ class Manifest:
             )
         words = (self.family, self.task, self.engine, self.source)
         _require(all(isinstance(word, str) and word for word in words), "family, task, engine and source")
-        for name in ("precisions", "labels"):
+        for name, needed in (("precisions", True), ("labels", self.task == "text_classifier")):
             values = getattr(self, name)
-            _require(bool(values) and all(isinstance(value, str) for value in values), name)
+            _require((bool(values) or not needed) and all(isinstance(value, str) for value in values), name)
         _require(_whole(self.max_length) and self.max_length >= 1, "max_length")
         _require(_whole(self.revision), "revision")
         _require(self.activation is None or isinstance(self.activation, str), "activation")
-        _require(isinstance(self.tokenizer, Mapping), "tokenizer")
-        _require(set(self.tokenizer) == {"family", "file"}, "tokenizer")
-        _require(all(isinstance(value, str) for value in self.tokenizer.values()), "tokenizer")
+        _require(_is_tokenizer(self.tokenizer), "tokenizer")
         _require(isinstance(self.files, Mapping) and bool(self.files), "files")
         for name, file in self.files.items():
             _require(_is_safe(name) and name != MANIFEST, f"the file name {name!r}")
@@ -124,7 +123,10 @@ class Manifest:
             "max_length": self.max_length,
             "activation": self.activation,
             "labels": list(self.labels),
-            "tokenizer": dict(self.tokenizer),
+            "tokenizer": {
+                name: dict(sorted(value.items())) if isinstance(value, Mapping) else value
+                for name, value in self.tokenizer.items()
+            },
             "source": self.source,
             "files": files,
         }
@@ -287,6 +289,20 @@ def _canonical(content: Any) -> bytes:
 def _is_safe(name: object) -> bool:
     """A relative path of plain names: nothing hidden, absolute, upward, or special on any system."""
     return isinstance(name, str) and bool(_SAFE_NAME.fullmatch(name))
+
+
+def _is_tokenizer(entry: object) -> bool:
+    """Whether this is a manifest's `tokenizer`. Without settings the entry is left out, so that there is one
+    way to say so."""
+    if not isinstance(entry, Mapping) or set(entry) - {"settings"} != {"family", "file"}:
+        return False
+    settings = entry.get("settings", {"": ""})
+    return (
+        all(isinstance(entry[name], str) for name in ("family", "file"))
+        and isinstance(settings, Mapping)
+        and bool(settings)
+        and all(isinstance(value, str | bool | int | float) for value in settings.values())
+    )
 
 
 def _whole(value: object) -> bool:

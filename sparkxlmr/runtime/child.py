@@ -5,8 +5,8 @@ a task is answered by a child that saw its device before it imported anything, a
 next one.
 
 The protocol, on the child's standard input and output: a length (8 bytes, big-endian) and a pickle of that
-length. First the arguments of :class:`Predictor`, answered with None; then the arguments of `logits`, each
-answered with a :class:`Prediction`. An answer that is an exception is raised by the caller. Both ends are
+length. First what opens the model, answered with None; then the name of a method and its arguments, each
+answered with what the method gives. An answer that is an exception is raised by the caller. Both ends are
 this package's own.
 """
 
@@ -17,25 +17,26 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
 from typing import IO, Any
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import use_device
-from sparkxlmr.runtime.predictor import Prediction, Predictor
+from sparkxlmr.runtime.mask_filler import MaskAnswer
+from sparkxlmr.runtime.open_model import open_model
+from sparkxlmr.runtime.predictor import Prediction
 
 _LENGTH = 8
 
 
 class ChildPredictor:
-    """A :class:`Predictor` that lives in a child process. Close it, or let it go: the child ends with it.
+    """An open model that lives in a child process. Close it, or let it go: the child ends with it.
 
     - `bundle`: verified; the child opens its folder.
     - `precision`, `threads`: as for `Predictor`.
     - `device`: the GPU addresses that the child sees ("0", "0,1"), "" for none.
 
-    Raises what `Predictor` raises, EngineError where the child ends before it answers.
+    Raises what `open_model` raises, EngineError where the child ends before it answers.
     """
 
     def __init__(self, bundle: Bundle, precision: str, threads: int | None, device: str) -> None:
@@ -47,9 +48,14 @@ class ChildPredictor:
         )
         self._ask((str(bundle.folder), precision, threads, device))
 
-    def logits(self, texts: Sequence[str], max_length: int, batch_size: int | None = None) -> Prediction:
+    def logits(self, *arguments: Any) -> Prediction:
         """As `Predictor.logits`."""
-        answer: Prediction = self._ask((list(texts), max_length, batch_size))
+        answer: Prediction = self._ask(("logits", arguments))
+        return answer
+
+    def fill(self, *arguments: Any) -> list[list[MaskAnswer]]:
+        """As `MaskFiller.fill`."""
+        answer: list[list[MaskAnswer]] = self._ask(("fill", arguments))
         return answer
 
     def close(self) -> None:
@@ -97,8 +103,8 @@ def _receive(source: IO[bytes]) -> Any:
 
 
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
-    """The child's side: one predictor, and answers until the input ends."""
-    predictor: Predictor | None = None
+    """The child's side: one open model, and answers until the input ends."""
+    model: Any = None
     while True:
         try:
             question = _receive(source)
@@ -106,12 +112,13 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
             return
         answer: Any = None
         try:
-            if predictor is None:
+            if model is None:
                 folder, precision, threads, device = question
                 use_device(device or None)
-                predictor = Predictor(Bundle.open(folder), precision, threads)
+                model = open_model(Bundle.open(folder), precision, threads)
             else:
-                answer = predictor.logits(*question)
+                method, arguments = question
+                answer = getattr(model, method)(*arguments)
         except Exception as error:
             answer = error
         _send(sink, answer)

@@ -6,17 +6,28 @@ import logging
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from sparkxlmr.errors import NotAPresetError, OutputError, SparkxlmrError
+from sparkxlmr.presets.config import TextClassifierConfig
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.locks import locked
 from sparkxlmr.presets.preset import Preset
-from sparkxlmr.runtime.bundle import BUNDLES, MANIFEST, Bundle, Manifest, describe_file, describe_files
+from sparkxlmr.runtime.bundle import (
+    BUNDLES,
+    MANIFEST,
+    Bundle,
+    BundleFile,
+    Manifest,
+    describe_file,
+    describe_files,
+)
 from sparkxlmr.runtime.engine_choice import require_installed
 from sparkxlmr.runtime.engines import engine_named
 
-TEXT_CLASSIFIER = "text_classifier"
+#: Kinds of heads that engines run.
+TASKS = ("text_classifier", "masked_lm")
 _VOCABULARY = "vocabulary.spm"
 _log = logging.getLogger(__name__)
 
@@ -25,40 +36,30 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
     """Compiles the preset for the engine into `folder`, whole or not at all; a bundle there is replaced.
 
     In the preset's own `bundles/<engine>` the bundle refers to the preset's vocabulary, elsewhere it holds a
-    copy. Raises NotAPresetError where the preset has no classifier head or no tokenizer, EngineError where
+    copy. Raises NotAPresetError where the preset has no head or no tokenizer, EngineError where
     the engine is not installed, OutputError where the folder cannot be written, and what reading the weights
     raises.
     """
-    if preset.task is None or preset.task.kind != TEXT_CLASSIFIER:
+    if preset.task is None or preset.task.kind not in TASKS:
         raise NotAPresetError(
-            f"{preset.path} has no classifier head", "the preset of a text classifier", "train one first"
+            f"{preset.path} has {'no head' if preset.task is None else f'a head of kind {preset.task.kind}'}",
+            "the preset of a text classifier or of a masked language model",
+            "train one first",
         )
-    vocabulary = preset.vocabulary()
+    vocabulary = preset.proto()
     require_installed(engine)
     folder = Path(folder).absolute()
     partial = partial_path(folder.parent, "compiling")
     try:
         partial.mkdir(parents=True)
         files = describe_files(partial, engine_named(engine).compile(preset, partial))
-        if folder == _own_folder(preset, engine):
-            shared = Path(os.path.relpath(vocabulary, folder)).as_posix()
-            files[_VOCABULARY] = describe_file(vocabulary, shared)
+        file = preset.vocabulary_path
+        if folder == _own_folder(preset, engine) and file.read_bytes() == vocabulary:
+            files[_VOCABULARY] = describe_file(file, Path(os.path.relpath(file, folder)).as_posix())
         else:
-            shutil.copyfile(vocabulary, partial / _VOCABULARY)
+            (partial / _VOCABULARY).write_bytes(vocabulary)
             files[_VOCABULARY] = describe_file(partial / _VOCABULARY, _VOCABULARY)
-        manifest = Manifest(
-            family=preset.config.family,
-            task=preset.task.kind,
-            engine=engine,
-            revision=engine_named(engine).revision,
-            precisions=engine_named(engine).precisions,
-            max_length=preset.config.max_sequence_length,
-            activation=preset.task.activation,
-            labels=tuple(preset.labels),
-            tokenizer={"family": preset.config.family, "file": _VOCABULARY},
-            source=preset.content_hash,
-            files=files,
-        )
+        manifest = _manifest(preset, engine, files)
         (partial / MANIFEST).write_bytes(manifest.to_bytes())
         to_disk(partial)
         _replace(partial, folder)
@@ -97,6 +98,27 @@ def bundle_for(preset: Preset, engine: str) -> Bundle:
             return bundle
         _log.info("Compiling %s for %s; this happens once.", preset.name, engine)
         return compile_bundle(preset, engine, folder)
+
+
+def _manifest(preset: Preset, engine: str, files: dict[str, BundleFile]) -> Manifest:
+    task = preset.task
+    assert task is not None
+    tokenizer: dict[str, Any] = {"family": preset.config.family, "file": _VOCABULARY}
+    if preset.tokenizer_settings:
+        tokenizer["settings"] = dict(preset.tokenizer_settings)
+    return Manifest(
+        family=preset.config.family,
+        task=task.kind,
+        engine=engine,
+        revision=engine_named(engine).revision,
+        precisions=engine_named(engine).precisions,
+        max_length=preset.config.max_sequence_length,
+        activation=task.activation if isinstance(task, TextClassifierConfig) else None,
+        labels=tuple(preset.labels) if isinstance(task, TextClassifierConfig) else (),
+        tokenizer=tokenizer,
+        source=preset.content_hash,
+        files=files,
+    )
 
 
 def _own_bundle(preset: Preset, engine: str) -> Bundle | None:

@@ -31,20 +31,21 @@ class Answer(Protocol):
     def truncated(self) -> NDArray[np.bool_]: ...
 
 
-#: texts, most tokens of a text, most rows of a batch (None: the planner's choice) -> answer
-Predict = Callable[[list[str], int, int | None], Answer]
+#: texts, most tokens of a text, most rows of a batch (None: the planner's choice), whether to lower-case
+#: (None: as the preset says) -> answer
+Predict = Callable[[list[str], int, int | None, bool | None], Answer]
 
 
 @dataclass(frozen=True)
 class RowOptions:
     """How rows are scored; plain values only, so that it travels to a worker as a small dict.
 
-    - `max_length`: tokens of a text at most, `<s>` and `</s>` included.
+    - `max_length`: tokens of a text at most, the special ones at its ends included.
     - `batch_size`: texts of one engine call at most; None leaves it to the planner's token budget.
     - `activation`: "softmax" gives one annotation a text, "sigmoid" one for each label above `threshold`.
     - `coalesce`: one answer a row, from the mean of its texts' scores.
     - `top`: only the best so many scores of a text are kept; None keeps all, in the order of the label ids.
-    - `lower_case`: lower-case each text first.
+    - `lower_case`: whether texts are lower-cased first; None as the preset says.
     - `row_scores`: also the scores of the row as a whole (the mean over its texts), for numeric columns.
     """
 
@@ -54,7 +55,7 @@ class RowOptions:
     threshold: float = 0.5
     coalesce: bool = False
     top: int | None = None
-    lower_case: bool = False
+    lower_case: bool | None = None
     row_scores: bool = False
 
 
@@ -107,14 +108,14 @@ def classify_rows(rows: Sequence[Texts | None], predict: Predict, options: RowOp
     for row in rows:
         for source, text in enumerate(row if row is not None else ()):
             if text is not None and not is_blank(text):
-                texts.append(text.lower() if options.lower_case else text)
+                texts.append(text)
                 sources.append(source)
         starts.append(len(texts))
     answers = RowAnswers()
     if not texts:
         _append_empty(answers, len(rows))
         return answers
-    answer = predict(texts, options.max_length, options.batch_size)
+    answer = predict(texts, options.max_length, options.batch_size, options.lower_case)
     activate = sigmoid if options.activation == "sigmoid" else softmax
     scores = activate(np.asarray(answer.logits, np.float32))
     for start, stop in itertools.pairwise(starts):

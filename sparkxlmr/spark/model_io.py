@@ -25,7 +25,7 @@ from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
 from sparkxlmr.presets.files import sha256_of
 from sparkxlmr.presets.home import home
 from sparkxlmr.presets.locks import locked
-from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.preset import KERAS_HUB, Preset
 from sparkxlmr.spark.compat import metadata_session
 
 #: Bytes of a row, and of the rows written or read in one go: the driver never holds more than one group.
@@ -33,15 +33,8 @@ CHUNK = 8 << 20
 GROUP = 64 << 20
 FORMAT = 1
 SCHEMA = "file string, part int, data binary"
-#: What of a preset folder is the model, by layout; bundles are made from it again; cards, their numbers and
-#: scripts are not needed.
-PATTERNS = {
-    "keras_hub": (
-        *("config.json", "metadata.json", "task.json", "preprocessor.json", "tokenizer.json"),
-        *("*.weights.h5", "assets/tokenizer/*"),
-    ),
-    "hugging_face": ("config.json", "*.safetensors", "*.safetensors.index.json", "sentencepiece.bpe.model"),
-}
+#: Files that the answers do not depend on, and that opening a preset does.
+BESIDE = ("metadata.json", "tokenizer.json")
 
 
 class ModelWriter(MLWriter):
@@ -182,10 +175,10 @@ def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, in
 
 
 def _files(preset: Preset) -> Iterator[tuple[str, Path]]:
-    for pattern in PATTERNS[preset.layout]:
-        for file in sorted(preset.path.glob(pattern)):
-            if file.is_file():
-                yield file.relative_to(preset.path).as_posix(), file
+    """What of a preset folder is the model; bundles are made from it again, cards and scripts not needed."""
+    beside = [preset.path / name for name in BESIDE] if preset.layout == KERAS_HUB else []
+    for file in sorted({*preset.files(), *(file for file in beside if file.is_file())}):
+        yield file.relative_to(preset.path).as_posix(), file
 
 
 def _groups(files: Iterator[tuple[str, Path]]) -> Iterator[list[tuple[str, int, bytearray]]]:

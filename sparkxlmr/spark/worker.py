@@ -1,6 +1,6 @@
 """What runs in an executor's Python worker: load a model once a process, predict batches with it.
 
-Two functions do everything: :func:`predictor_for` loads, :func:`score_batches` predicts. Set the
+:func:`predictor_for` loads, :func:`score_batches` and :func:`fill_batches` predict. Set the
 environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing
 folder and each worker process writes there what it loads and scores, one JSON line an event: which worker
 loaded what, when, and how many rows.
@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,12 @@ from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.child import ChildPredictor
 from sparkxlmr.runtime.devices import gpu_visible, use_device
 from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, Texts, classify_rows
+from sparkxlmr.runtime.row_mask_filler import FilledRows, FillOptions, fill_rows
 from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
 
 if TYPE_CHECKING:
-    from sparkxlmr.runtime.predictor import Predictor
+    from sparkxlmr.runtime.reader import Reader
 
 #: Models a worker process keeps loaded; the least recently used goes first.
 MAX_LOADED = 3
@@ -36,7 +37,8 @@ MAX_LOADED = 3
 TRACE = "SPARKXLMR_TRACE"
 ANY = "any"
 
-_loaded: OrderedDict[tuple[Any, ...], Predictor | ChildPredictor] = OrderedDict()
+# What is open, in this process or in a child's: a model of any task.
+_loaded: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
 
 def score_batches(
@@ -47,11 +49,30 @@ def score_batches(
     `wire` and `settings` are a :class:`ModelRef` and the fields of :class:`RowOptions` as plain values.
     The model is loaded when the first row arrives: a task without rows loads nothing.
     """
-    ref, options = ModelRef.from_wire(wire), RowOptions(**settings)
+    options = RowOptions(**settings)
+    return _answered(wire, columns, documents, lambda rows, model: classify_rows(rows, model.logits, options))
+
+
+def fill_batches(
+    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
+) -> Iterator[pd.DataFrame]:
+    """As :func:`score_batches`, for a masked language model; `settings` are those of :class:`FillOptions`."""
+    options = FillOptions(**settings)
+    return _answered(wire, columns, documents, lambda rows, model: fill_rows(rows, model.fill, options))
+
+
+def _answered(
+    wire: tuple[Any, ...],
+    columns: Sequence[str],
+    documents: Iterator[pd.Series],
+    answer: Callable[[list[Texts | None], Any], Any],
+) -> Iterator[pd.DataFrame]:
+    """`answer(rows, model)` for each batch; the model is loaded when the first row arrives."""
+    ref = ModelRef.from_wire(wire)
     for batch in documents:
         started = time.perf_counter()
         rows = [texts_of(value) for value in batch.tolist()]
-        answers = classify_rows(rows, predictor_for(ref).logits, options)
+        answers = answer(rows, predictor_for(ref))
         _trace("score", model=ref.hash, rows=len(rows), seconds=time.perf_counter() - started)
         yield as_frame(answers, columns)
 
@@ -66,8 +87,8 @@ def texts_of(value: Any) -> Texts | None:
     return [text if isinstance(text, str) else None for text in value]
 
 
-def as_frame(answers: RowAnswers, columns: Sequence[str]) -> pd.DataFrame:
-    """The named fields of the answers as object columns, which Spark turns into arrays.
+def as_frame(answers: RowAnswers | FilledRows, columns: Sequence[str]) -> pd.DataFrame:
+    """The named fields of the answers, lists, as object columns, which Spark turns into arrays.
 
     >>> from sparkxlmr.runtime.row_classifier import RowAnswers
     >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
@@ -82,7 +103,7 @@ def _objects(items: Sequence[Any]) -> pd.Series:
     return pd.Series(list(items), dtype=object)
 
 
-def predictor_for(ref: ModelRef) -> Predictor | ChildPredictor:
+def predictor_for(ref: ModelRef) -> Any:
     """The loaded model of a reference: from this process's cache, else opened, checked and loaded now.
 
     Raises DamagedModelError, EngineError or NotAPresetError, each with one line that says what to do on
@@ -107,10 +128,10 @@ def predictor_for(ref: ModelRef) -> Predictor | ChildPredictor:
     return predictor
 
 
-def _load(ref: ModelRef, threads: int) -> Predictor:
-    from sparkxlmr.runtime.predictor import Predictor
+def _load(ref: ModelRef, threads: int) -> Reader:
+    from sparkxlmr.runtime.open_model import open_model
 
-    return Predictor(arrived(ref), precision=ref.precision, threads=threads)
+    return open_model(arrived(ref), ref.precision, threads)
 
 
 def device_of_task(ref: ModelRef) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sparkxlmr.spark.annotation import CATEGORY, DOCUMENT, TOKEN
 from sparkxlmr.spark.classifier import SequenceClassifier
 
 
@@ -30,10 +29,6 @@ class XlmRoBertaForSequenceClassification(SequenceClassifier):
             .setTopScores(3)
         )
     """
-
-    input_types: ClassVar[tuple[str, ...]] = (DOCUMENT,)
-    optional_types: ClassVar[tuple[str, ...]] = (TOKEN,)
-    output_type: ClassVar[str] = CATEGORY
 
     family: ClassVar[str] = "xlm_roberta"
     default_model: ClassVar[str] = "xlm_roberta_tiny_language_id"

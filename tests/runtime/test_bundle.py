@@ -7,6 +7,7 @@ import pickle
 import shutil
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
+from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.archive import archive_name, pack, unpack
 from sparkxlmr.runtime.bundle import MANIFEST, Bundle, Manifest
 
@@ -104,6 +106,34 @@ def test_a_manifest_that_is_not_one_is_refused(plain_bundle, change):
 def test_a_later_format_says_so(plain_bundle):
     with pytest.raises(NotAPresetError, match="newer sparkxlmr"):
         Bundle.open(edited(plain_bundle, format=2, something="else"))
+
+
+def test_settings_of_a_tokenizer_are_part_of_what_a_bundle_is(plain_bundle):
+    tokenizer = {
+        **plain_bundle.manifest.tokenizer,
+        "settings": {"keep_accents": True, "do_lower_case": False},
+    }
+    manifest = replace(plain_bundle.manifest, tokenizer=tokenizer)
+    assert manifest.hash != plain_bundle.hash
+    again = Manifest.from_bytes(manifest.to_bytes())
+    assert (again.hash, again.tokenizer) == (manifest.hash, tokenizer)
+    turned = dict(reversed(tokenizer["settings"].items()))
+    assert replace(manifest, tokenizer={**tokenizer, "settings": turned}).to_bytes() == manifest.to_bytes()
+    for spoilt in ({}, None, "x", {"a": None}, {"a": [1]}):
+        with pytest.raises(DamagedModelError, match="tokenizer"):
+            replace(manifest, tokenizer={**tokenizer, "settings": spoilt})
+
+
+def test_only_a_classifier_needs_labels(plain_bundle):
+    assert replace(plain_bundle.manifest, task="masked_lm", labels=()).labels == ()
+    with pytest.raises(DamagedModelError, match="labels"):
+        replace(plain_bundle.manifest, labels=())
+
+
+def test_the_manifest_that_ships_is_still_the_same():
+    """Of a model without settings nothing new is said: its hash is that of earlier releases."""
+    shipped = Preset.open("xlm_roberta_tiny_language_id").path / "bundles" / "openvino" / MANIFEST
+    assert Manifest.from_bytes(shipped.read_bytes()).to_bytes() == shipped.read_bytes()
 
 
 def test_no_bundle_there(tmp_path):

@@ -178,7 +178,7 @@ def test_a_place_that_cannot_be_written(preset, tmp_path):
 
 
 def test_a_preset_without_head_is_refused(preset, tmp_path):
-    with pytest.raises(NotAPresetError, match="no classifier head"):
+    with pytest.raises(NotAPresetError, match="has no head"):
         compile_bundle(replace(preset, task=None), "openvino", tmp_path / "b")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import subprocess
@@ -28,6 +29,32 @@ def test_float32_logits_are_hugging_faces(golden_predictor, golden, engine):
     np.testing.assert_allclose(found[compared], logits[compared], atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("folder", "engine"),
+    [
+        ("hugging_face/albert_sequence_classification", "openvino"),
+        ("hugging_face/albert_sequence_classification", "tensorflow"),
+        ("keras_hub/albert_text_classifier", "openvino"),
+    ],
+)
+def test_albert_gives_the_logits_of_its_peers(opened, fixtures, folder, engine):
+    """Each folder under its own setting: Hugging Face's texts are normalised, keras-hub's are not."""
+    expected = json.loads((fixtures / folder / "expected.json").read_text(encoding="utf-8"))
+    # As above: the recorded logits of texts that spell special tokens are of another attention mask.
+    texts = [text for text in expected["texts"] if "<pad>" not in text]
+    logits = [row for text, row in zip(expected["texts"], expected["logits"], strict=True) if text in texts]
+    assert len(texts) >= 40
+    found = opened(folder, engine).logits(texts, 128).logits
+    np.testing.assert_allclose(found, np.array(logits), atol=1e-4)
+
+
+def test_segments_of_albert_are_read(opened):
+    runner = opened("hugging_face/albert_sequence_classification")._runner
+    inputs = {name: np.ones((1, 6), np.int32) for name in ("token_ids", "padding_mask")}
+    first, second = (runner.run({**inputs, "segment_ids": np.full((1, 6), i, np.int32)}) for i in (0, 1))
+    assert not np.allclose(first, second)
+
+
 def test_engines_agree_on_every_text(golden_predictor, golden):
     """Also on the one that Hugging Face's record cannot be asked about."""
     texts, max_length, _, _ = golden
@@ -45,7 +72,8 @@ def test_bfloat16_nearly_agrees(golden_predictor, golden):
 @pytest.mark.parametrize("engine", engine_names())
 def test_a_row_of_padding_alone_gives_numbers(golden_predictor, engine):
     nothing = np.zeros((2, 5), np.int32)
-    assert np.isfinite(golden_predictor(engine)._runner.run(nothing, nothing)).all()
+    inputs = {"token_ids": nothing, "padding_mask": nothing}
+    assert np.isfinite(golden_predictor(engine)._runner.run(inputs)).all()
 
 
 def test_the_settings_openvino_is_given(golden_bundles, monkeypatch):
@@ -92,8 +120,11 @@ def test_openvino_takes_arrays_of_any_layout(golden_predictor):
     runner = golden_predictor()._runner
     ids = np.arange(4, 24).reshape(5, 4)
     mask = np.ones((5, 4), bool)
-    expected = runner.run(np.ascontiguousarray(ids, np.int32), mask.astype(np.int32))
-    np.testing.assert_array_equal(runner.run(np.asfortranarray(ids), mask), expected)
+    expected = runner.run(
+        {"token_ids": np.ascontiguousarray(ids, np.int32), "padding_mask": mask.astype(np.int32)}
+    )
+    found = runner.run({"token_ids": np.asfortranarray(ids), "padding_mask": mask})
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_bundle_needs_no_keras_to_run(golden_bundles):

@@ -10,6 +10,7 @@ import pytest
 
 from sparkxlmr.errors import EngineError, NotAPresetError, SettingError
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.predictor import Predictor
 
 
@@ -20,9 +21,9 @@ class CountingRunner:
         self.runner, self.widths, self.batch_tokens = runner, widths, 512
         self.shapes: list[tuple[int, int]] = []
 
-    def run(self, token_ids, padding_mask):
-        self.shapes.append(token_ids.shape)
-        return self.runner.run(token_ids, padding_mask)
+    def run(self, inputs):
+        self.shapes.append(inputs["token_ids"].shape)
+        return self.runner.run(inputs)
 
 
 @pytest.fixture
@@ -113,3 +114,36 @@ def test_a_graph_that_openvino_cannot_read(golden_bundles, tmp_path):
     (folder / "model.xml").write_text("<net>")
     with pytest.raises(EngineError, match="cannot open"):
         Predictor(Bundle.open(folder))
+
+
+def test_lower_case_where_asked_for(golden_predictor):
+    """XLM-R has no setting of its own: all but the mask token is lower-cased."""
+    predictor = golden_predictor()
+    asked, spelled = ["ÄB <mask> <S> X"], ["äb <mask> <s> x"]
+    lowered = predictor.logits(asked, 16, None, True).logits
+    np.testing.assert_array_equal(lowered, predictor.logits(spelled, 16).logits)
+    for lower_case in (None, False):
+        assert not np.allclose(predictor.logits(asked, 16, None, lower_case).logits, lowered)
+
+
+def test_case_overrides_the_tokenizers_own_setting(opened):
+    """ALBERT's lower-cases; whatever else it does to a text it does in either case."""
+    predictor = opened("hugging_face/albert_sequence_classification")
+    upper, lower = ["The Quick  É"], ["the quick  é"]
+
+    def logits(texts, lower_case=None):
+        return predictor.logits(texts, 16, None, lower_case).logits
+
+    np.testing.assert_array_equal(logits(upper), logits(lower))
+    np.testing.assert_array_equal(logits(upper, True), logits(upper))
+    assert not np.allclose(logits(upper, False), logits(upper))
+    np.testing.assert_array_equal(logits(["the quick e"], False), logits(upper))
+
+
+def test_a_bundle_is_opened_by_what_it_is(golden_bundles, opened):
+    bundle = golden_bundles("openvino")
+    assert type(opened("hugging_face/albert_sequence_classification")) is Predictor
+    other = Bundle(bundle.folder, replace(bundle.manifest, task="other"))
+    for opening in (open_model, Predictor):
+        with pytest.raises(NotAPresetError, match="is a other"):
+            opening(other)

@@ -15,8 +15,8 @@ class Spelled:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, texts, max_length, batch_size):
-        self.calls.append((list(texts), max_length, batch_size))
+    def __call__(self, texts, max_length, batch_size, lower_case):
+        self.calls.append((list(texts), max_length, batch_size, lower_case))
         numbers = [[float(word) for word in text.removesuffix("...").split()] for text in texts]
         return Prediction(
             np.array(numbers, np.float32), np.array([text.endswith("...") for text in texts], bool)
@@ -30,8 +30,8 @@ def classify(rows, **options):
 def test_all_rows_go_in_one_call_and_blank_texts_never():
     predict = Spelled()
     rows = [["1 0"], None, [], ["", " \n\u3000", None], ["0 1", "", "2 0"]]
-    answers = classify_rows(rows, predict, RowOptions(64, batch_size=3))
-    assert predict.calls == [(["1 0", "0 1", "2 0"], 64, 3)]
+    answers = classify_rows(rows, predict, RowOptions(64, batch_size=3, lower_case=True))
+    assert predict.calls == [(["1 0", "0 1", "2 0"], 64, 3, True)]
     assert answers.source == [[0], [], [], [], [0, 2]]
     assert answers.label == [[0], [], [], [], [1, 0]]
     assert [len(scores) for scores in answers.scores] == [2, 0, 0, 0, 4]
@@ -82,15 +82,3 @@ def test_row_scores_are_the_mean_over_the_texts():
     answers = classify([["9 0", "0 9"], ["0 0"]], row_scores=True)
     np.testing.assert_allclose(answers.row_scores[0], [0.5, 0.5], atol=1e-6)
     np.testing.assert_allclose(answers.row_scores[1], [0.5, 0.5], atol=1e-6)
-
-
-def test_lower_case_where_asked_for():
-    seen = []
-
-    def predict(texts, *_):
-        seen.extend(texts)
-        return Prediction(np.zeros((len(texts), 2), np.float32), np.zeros(len(texts), bool))
-
-    classify_rows([["ÄB"]], predict, RowOptions(8, lower_case=True))
-    classify_rows([["ÄB"]], predict, RowOptions(8))
-    assert seen == ["äb", "ÄB"]

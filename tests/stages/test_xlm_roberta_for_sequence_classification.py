@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from sparkxlmr import errors
 from sparkxlmr.runtime.classification import softmax
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
-from sparkxlmr.spark.classifier import _tell_once
+from sparkxlmr.spark.model_annotator import _tell_once
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 

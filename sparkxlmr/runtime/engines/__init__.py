@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,8 +33,14 @@ class Runner(Protocol):
     def batch_tokens(self) -> int:
         """Padded tokens of a call beyond which this engine gains no speed on this machine."""
 
-    def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Logits (rows, classes) of two int32 arrays (rows, width); the mask is 1 on tokens, 0 on padding."""
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
+        """Logits of int32 arrays, by the names of the model's inputs.
+
+        All models: `token_ids` and `padding_mask` (rows, width), the mask 1 on tokens and 0 on padding;
+        ALBERT also `segment_ids` of that shape. A text classifier answers (rows, classes). A masked language
+        model is also given `mask_positions` (n, 2), the row and the column of each mask of the batch, at
+        least one, and answers (n, vocabulary).
+        """
 
 
 class Engine(Protocol):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,11 @@ class OpenVinoEngine:
         return importlib.util.find_spec("openvino") is not None
 
     def compile(self, preset: Preset, folder: Path) -> list[str]:
-        from sparkxlmr.runtime.engines.openvino_graph import classifier_graph, fits_float16, write_graph
+        from sparkxlmr.runtime.engines.openvino_graph import fits_float16, task_graph, write_graph
 
-        config, weights = preset.config, preset.weights()
-        graph = classifier_graph(weights, config.num_layers, config.num_heads, config.layer_norm_epsilon)
+        assert preset.task is not None
+        weights = preset.weights()
+        graph = task_graph(weights, preset.config, preset.task)
         write_graph(graph, folder / GRAPH, half=fits_float16(weights))
         return [GRAPH, WEIGHTS]
 
@@ -80,12 +82,11 @@ class OpenVinoRunner:
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()
 
-    def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
         # Contiguous int32, which OpenVINO reads in place; it cannot go back from that to copies.
-        arrays = (np.ascontiguousarray(array, np.int32) for array in (token_ids, padding_mask))
-        inputs = dict(zip(("token_ids", "padding_mask"), arrays, strict=True))
+        arrays = {name: np.ascontiguousarray(array, np.int32) for name, array in inputs.items()}
         with self._lock:
-            self._request.infer(inputs, share_inputs=True)
+            self._request.infer(arrays, share_inputs=True)
             # A copy: the next call writes into the same memory.
             return np.array(self._request.get_output_tensor(0).data, np.float32)
 

@@ -1,40 +1,48 @@
-"""A text classifier as an OpenVINO graph, built from canonical weights. Needs openvino, not Keras.
+"""A model with its head as an OpenVINO graph, built from canonical weights. Needs openvino, not Keras.
 
-What differs from the Keras model is the work, never the result: queries, keys and values are one product,
-attention is one operation, and the last layer computes the `<s>` row only, since nothing reads the others.
+Only what is read is computed: of the last layer a classifier needs the first row, a masked language model
+the rows of its masks, and of the vocabulary's logits nobody needs any but those at the masks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 from openvino import opset13 as op
 
-from sparkxlmr.errors import WeightsError
+from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.presets.config import BackboneConfig, MaskedLMConfig, TaskConfig, TextClassifierConfig
+from sparkxlmr.runtime.engines.openvino_layers import (
+    Layers,
+    Weights,
+    attention_mask,
+    ints,
+)
 
-Weights = Mapping[str, NDArray[np.float32]]
 
-# Added to the scores of padding: far below every real score, yet finite, so that a row of nothing but padding
-# gives numbers and not NaN.
-_HIDDEN = -1e9
+def task_graph(weights: Weights, config: BackboneConfig, task: TaskConfig) -> ov.Model:
+    """The graph: int32 inputs (rows, width) `token_ids`, `padding_mask` and for ALBERT `segment_ids`, to
 
-
-def classifier_graph(weights: Weights, num_layers: int, num_heads: int, epsilon: float) -> ov.Model:
-    """The graph: `token_ids` and `padding_mask`, int32 (rows, width), to `logits`, float32 (rows, classes).
+    - of a text classifier: `logits`, float32 (rows, classes), before any activation;
+    - of a masked language model, which also takes `mask_positions`, int32 (n, 2), the row and the column of
+      each mask: `logits`, float32 (n, vocabulary), at the masks only.
 
     - `weights`: canonical names to arrays, kernels as (in, out).
-    - `epsilon`: of the layer norms, added to the variance (`layer_norm_eps` in Hugging Face's config).
 
-    Both dimensions of the inputs are dynamic; a width beyond the position table is the caller's error. The
+    All dimensions of the inputs are dynamic; a width beyond the position table is the caller's error. The
     graph of equal weights is the same to the byte, whatever else the process has built. Raises WeightsError
-    where a name is missing.
+    where a name is missing, NotAPresetError for a family or a head that is not known here.
     """
-    return _Builder(weights, num_heads, epsilon).build(num_layers)
+    family = _FAMILIES.get(config.family)
+    if family is None:
+        raise NotAPresetError(
+            f"The model's family is {config.family!r}", f"one of {sorted(_FAMILIES)}", "use a newer sparkxlmr"
+        )
+    return family(weights, config).build(task)
 
 
 def write_graph(graph: ov.Model, graph_file: Path, half: bool) -> None:
@@ -53,108 +61,102 @@ def fits_float16(weights: Weights) -> bool:
         return all(np.array_equal(array.astype(np.float16), array) for array in weights.values())
 
 
-class _Builder:
-    def __init__(self, weights: Weights, num_heads: int, epsilon: float) -> None:
-        self.weights, self.num_heads, self.epsilon = weights, num_heads, epsilon
-        self.hidden_dim = self.array("embeddings.token").shape[1]
+class _Encoder(Layers):
+    """A family: its inputs, its embeddings, its layers in the order they are run, its classifier's head."""
 
-    def build(self, num_layers: int) -> ov.Model:
-        token_ids = op.parameter([-1, -1], np.int32, name="token_ids")
-        padding_mask = op.parameter([-1, -1], np.int32, name="padding_mask")
-        mask = self.attention_mask(padding_mask)
-        x = self.embeddings(token_ids)
-        for index in range(num_layers):
-            x = self.layer(x, mask, f"layers.{index}", first_only=index == num_layers - 1)
-        if not num_layers:
-            x = self.first_row(x)
-        x = op.squeeze(x, _ints(1))
-        x = op.tanh(self.dense(x, "classifier.dense"))
-        logits = self.dense(x, "classifier.logits")
+    inputs: tuple[str, ...] = ("token_ids", "padding_mask")
+
+    def embeddings(self, inputs: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def layer_names(self) -> Iterator[str]:
+        raise NotImplementedError
+
+    def classifier(self, first: Any, task: TextClassifierConfig) -> Any:
+        """Logits (rows, classes) of the first rows (rows, hidden)."""
+        raise NotImplementedError
+
+    def build(self, task: TaskConfig) -> ov.Model:
+        inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in self.inputs}
+        if isinstance(task, MaskedLMConfig):
+            inputs["mask_positions"] = op.parameter([-1, 2], np.int32, name="mask_positions")
+            logits = self._masked_lm(inputs, task)
+        elif isinstance(task, TextClassifierConfig):
+            x = self._encoded(inputs, first_only=True)
+            logits = self.classifier(op.squeeze(x, ints(1)), task)
+        else:
+            raise NotAPresetError(
+                f"The head is a {task.kind}", "a head that is known here", "use a newer sparkxlmr"
+            )
         logits.output(0).set_names({"logits"})
         result = op.result(logits)
-        for parameter, name in ((token_ids, "token_ids"), (padding_mask, "padding_mask")):
+        for name, parameter in inputs.items():
             parameter.output(0).set_names({name})
-        model = ov.Model([result], [token_ids, padding_mask], "text_classifier")
+        model = ov.Model([result], list(inputs.values()), task.kind)
         # The names OpenVINO gives count everything this process ever built; the file must not.
         for number, node in enumerate(model.get_ordered_ops()):
             node.set_friendly_name(f"{number}_{node.get_type_name()}")
         return model
 
-    def array(self, name: str) -> NDArray[np.float32]:
-        try:
-            return np.asarray(self.weights[name], np.float32)
-        except KeyError:
-            raise WeightsError(
-                f"There is no weight {name!r} among {len(self.weights)} weights",
-                "the canonical names of an XLM-R text classifier",
-                "convert the checkpoint again with its classifier head",
-            ) from None
+    def _encoded(
+        self, inputs: dict[str, Any], first_only: bool = False, at: Callable[[Any], Any] | None = None
+    ) -> Any:
+        mask = attention_mask(inputs["padding_mask"])
+        x = self.embeddings(inputs)
+        *names, last = self.layer_names()
+        for name in names:
+            x = self.layer(x, mask, name)
+        return self.layer(x, mask, last, first_only, at)
 
-    def embeddings(self, token_ids: Any) -> Any:
-        x = op.gather(_floats(self.array("embeddings.token")), token_ids, _ints(0))
-        width = op.gather(op.shape_of(token_ids, "i32"), _ints([1]), _ints(0))
-        table = _floats(self.array("embeddings.position"))
-        positions = op.slice(table, _ints([0]), width, _ints([1]), _ints([0]))
-        x = op.add(x, op.unsqueeze(positions, _ints(0)))
+    def _masked_lm(self, inputs: dict[str, Any], task: MaskedLMConfig) -> Any:
+        x = self._encoded(inputs, at=lambda rows: op.gather_nd(rows, inputs["mask_positions"], 0))
+        x = self.activate(self.dense(x, "masked_lm.dense"), task.activation)
+        x = self.norm(x, "masked_lm.norm", task.layer_norm_epsilon)
+        return op.add(
+            op.matmul(x, self.stored("embeddings.token"), False, True), self.stored("masked_lm.bias")
+        )
+
+    def _table(self, ids: Any, name: str) -> Any:
+        return op.gather(self.stored(f"embeddings.{name}"), ids, ints(0))
+
+    def _positions(self, token_ids: Any) -> Any:
+        """The first rows of the position table: (1, width, ...)."""
+        width = op.gather(op.shape_of(token_ids, "i32"), ints([1]), ints(0))
+        rows = op.slice(self.stored("embeddings.position"), ints([0]), width, ints([1]), ints([0]))
+        return op.unsqueeze(rows, ints(0))
+
+
+class _XlmRoberta(_Encoder):
+    def embeddings(self, inputs: dict[str, Any]) -> Any:
+        x = op.add(self._table(inputs["token_ids"], "token"), self._positions(inputs["token_ids"]))
         return self.norm(x, "embeddings.norm")
 
-    def attention_mask(self, padding_mask: Any) -> Any:
-        """0 for a token, far below 0 for padding; float32 (rows, 1, 1, width), added to the scores."""
-        hidden = op.multiply(op.subtract(_floats(1), op.convert(padding_mask, "f32")), _floats(_HIDDEN))
-        return op.unsqueeze(hidden, _ints([1, 2]))
+    def layer_names(self) -> Iterator[str]:
+        return (f"layers.{index}" for index in range(self.config.num_layers))
 
-    def layer(self, x: Any, mask: Any, name: str, first_only: bool) -> Any:
-        """Post-layer-norm encoder layer; with `first_only` its result is (rows, 1, hidden)."""
-        if first_only:
-            queries = self.dense(first := self.first_row(x), f"{name}.attention.query")
-            keys, values = self.fused(x, name, ("key", "value"))
-            x = first
-        else:
-            queries, keys, values = self.fused(x, name, ("query", "key", "value"))
-        heads = [self.heads(part) for part in (queries, keys, values)]
-        # The scale is 1 / sqrt(size of a head), the operation's own default.
-        attended = op.scaled_dot_product_attention(*heads, mask)
-        attended = op.reshape(
-            op.transpose(attended, _ints([0, 2, 1, 3])), _ints([0, 0, self.hidden_dim]), True
-        )
-        x = self.norm(op.add(x, self.dense(attended, f"{name}.attention.output")), f"{name}.attention.norm")
-        wide = op.gelu(self.dense(x, f"{name}.feed_forward.up"), "erf")
-        x = op.add(x, self.dense(wide, f"{name}.feed_forward.down"))
-        return self.norm(x, f"{name}.feed_forward.norm")
-
-    def fused(self, x: Any, name: str, parts: tuple[str, ...]) -> list[Any]:
-        """One product for several projections of the same rows."""
-        kernels = [self.array(f"{name}.attention.{part}.kernel") for part in parts]
-        biases = [self.array(f"{name}.attention.{part}.bias") for part in parts]
-        product = self.affine(x, np.concatenate(kernels, axis=1), np.concatenate(biases))
-        return list(op.split(product, _ints(-1), len(parts)).outputs())
-
-    def heads(self, x: Any) -> Any:
-        """(rows, width, hidden) to (rows, heads, width, size of a head)."""
-        size = self.hidden_dim // self.num_heads
-        return op.transpose(op.reshape(x, _ints([0, 0, self.num_heads, size]), True), _ints([0, 2, 1, 3]))
-
-    def dense(self, x: Any, name: str) -> Any:
-        return self.affine(x, self.array(f"{name}.kernel"), self.array(f"{name}.bias"))
-
-    def affine(self, x: Any, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
-        # Stored as (out, in): the form in which the CPU's products read it.
-        stored = _floats(np.ascontiguousarray(kernel.T))
-        return op.add(op.matmul(x, stored, False, True), _floats(bias))
-
-    def norm(self, x: Any, name: str) -> Any:
-        x = op.mvn(x, _ints([-1]), True, self.epsilon, "inside_sqrt")
-        x = op.multiply(x, _floats(self.array(f"{name}.gamma")))
-        return op.add(x, _floats(self.array(f"{name}.beta")))
-
-    def first_row(self, x: Any) -> Any:
-        """The `<s>` row, its dimension kept: (rows, 1, hidden)."""
-        return op.slice(x, _ints([0]), _ints([1]), _ints([1]), _ints([1]))
+    def classifier(self, first: Any, task: TextClassifierConfig) -> Any:
+        return self.dense(op.tanh(self.dense(first, "classifier.dense")), "classifier.logits")
 
 
-def _floats(value: float | NDArray[np.float32]) -> Any:
-    return op.constant(np.asarray(value, np.float32))
+class _Albert(_Encoder):
+    """Groups of layers, each run several times over; small embeddings, projected; a pooler."""
+
+    inputs = ("token_ids", "padding_mask", "segment_ids")
+
+    def embeddings(self, inputs: dict[str, Any]) -> Any:
+        x = op.add(self._table(inputs["token_ids"], "token"), self._positions(inputs["token_ids"]))
+        x = op.add(x, self._table(inputs["segment_ids"], "segment"))
+        return self.dense(self.norm(x, "embeddings.norm"), "embeddings.projection")
+
+    def layer_names(self) -> Iterator[str]:
+        config: Any = self.config
+        passes = config.num_layers // config.num_groups
+        for index in range(config.num_layers):
+            for inner in range(config.num_inner_repetitions):
+                yield f"groups.{index // passes}.layers.{inner}"
+
+    def classifier(self, first: Any, task: TextClassifierConfig) -> Any:
+        return self.dense(op.tanh(self.dense(first, "pooler")), "classifier.logits")
 
 
-def _ints(value: int | list[int]) -> Any:
-    return op.constant(np.asarray(value, np.int32))
+_FAMILIES: dict[str, type[_Encoder]] = {"xlm_roberta": _XlmRoberta, "albert": _Albert}

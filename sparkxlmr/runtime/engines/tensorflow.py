@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
+from sparkxlmr.presets.config import MaskedLMConfig
 from sparkxlmr.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -81,13 +83,11 @@ class TensorFlowRunner:
         self._signature = loaded.signatures[_ENDPOINT]
         self.batch_tokens = 65536 if on_gpu else 4096
 
-    def run(self, token_ids: NDArray[np.int32], padding_mask: NDArray[np.int32]) -> NDArray[np.float32]:
+    def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
         import tensorflow as tf
 
-        answer = self._signature(
-            token_ids=tf.constant(token_ids, tf.int32), padding_mask=tf.constant(padding_mask, tf.int32)
-        )
-        return np.asarray(answer["logits"].numpy(), np.float32)
+        tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
+        return np.asarray(self._signature(**tensors)["logits"].numpy(), np.float32)
 
 
 def _use_threads(tf: Any, threads: int | None) -> None:
@@ -103,25 +103,48 @@ def _use_threads(tf: Any, threads: int | None) -> None:
 
 
 def export_saved_model(preset: Preset, folder: Path) -> None:
-    """Writes the classifier of the preset as a SavedModel with one signature, `logits`.
+    """Writes the model of the preset as a SavedModel with one signature, `logits`.
 
-    int32 `token_ids` and `padding_mask` (rows, width), both dynamic, to float32 `logits` (rows, classes),
-    before any activation. Keras must be on the TensorFlow backend.
+    Its int32 inputs are those of :class:`sparkxlmr.runtime.engines.Runner`, all dimensions open; it answers
+    float32 `logits` before any activation. Keras must be on the TensorFlow backend.
     """
     import tensorflow as tf
 
+    from sparkxlmr.models.masked_lm import MaskedLM
     from sparkxlmr.models.text_classifier import TextClassifier
 
-    model = TextClassifier.from_preset(preset.path, preprocessor=None, activation=None, dtype="float32")
+    model: Any
+    if isinstance(preset.task, MaskedLMConfig):
+        model = MaskedLM.from_preset(preset.path, preprocessor=None, dtype="float32")
+    else:
+        model = TextClassifier.from_preset(preset.path, preprocessor=None, activation=None, dtype="float32")
+    inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in model.backbone.input]
+    answer = _classified
+    if isinstance(preset.task, MaskedLMConfig):
+        inputs.append(tf.TensorSpec((None, 2), tf.int32, "mask_positions"))
+        answer = _filled
 
-    def logits(token_ids: Any, padding_mask: Any) -> dict[str, Any]:
-        return {"logits": model({"token_ids": token_ids, "padding_mask": padding_mask}, training=False)}
+    def logits(*tensors: Any) -> dict[str, Any]:
+        return {"logits": answer(model, {spec.name: x for spec, x in zip(inputs, tensors, strict=True)})}
 
-    inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in ("token_ids", "padding_mask")]
     holder = tf.Module()
     holder.variables_of_the_model = [variable.value for variable in model.variables]
     holder.logits = tf.function(logits, input_signature=inputs)
     tf.saved_model.save(holder, str(folder), signatures={_ENDPOINT: holder.logits.get_concrete_function()})
+
+
+def _classified(model: Any, inputs: dict[str, Any]) -> Any:
+    return model(inputs, training=False)
+
+
+def _filled(model: Any, inputs: dict[str, Any]) -> Any:
+    import tensorflow as tf
+
+    mask_positions = inputs.pop("mask_positions")
+    sequence, _ = model.backbone.unpack(model.backbone(inputs, training=False))
+    # To the head each mask is a text of one token: logits exist at the masks only.
+    x = tf.gather_nd(sequence, mask_positions)[:, None]
+    return model.masked_lm_head(x, tf.zeros(tf.shape(x)[:2], tf.int32))[:, 0]
 
 
 def _backend_here() -> str | None:

@@ -17,8 +17,8 @@ class RecordingRunner:
     def __init__(self, n_classes):
         self.n_classes = n_classes
 
-    def run(self, token_ids, padding_mask):
-        return np.zeros((len(token_ids), self.n_classes), np.float32)
+    def run(self, inputs):
+        return np.zeros((len(inputs["token_ids"]), self.n_classes), np.float32)
 
 
 class RecordingEngine:

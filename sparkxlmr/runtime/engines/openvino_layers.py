@@ -1,0 +1,141 @@
+"""The layers of an encoder as OpenVINO operations over canonical weights: what XLM-R and ALBERT share.
+
+What differs from the Keras model is the work, never the result: queries, keys and values are one product,
+attention is one operation, and weights that several layers share are one constant that each of them reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from openvino import opset13 as op
+
+from sparkxlmr.errors import WeightsError
+from sparkxlmr.presets.config import BackboneConfig
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+# Added to the scores of padding: far below every real score, yet finite, so that a row of nothing but padding
+# gives numbers and not NaN.
+_HIDDEN = -1e9
+_ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "gelu": lambda x: op.gelu(x, "erf"),
+    "gelu_tanh": lambda x: op.gelu(x, "tanh"),
+    "relu": op.relu,
+}
+
+
+class Layers:
+    """Makes operations of weights. Raises WeightsError where a name is missing."""
+
+    def __init__(self, weights: Weights, config: BackboneConfig) -> None:
+        self.weights, self.config = weights, config
+        self._constants: dict[str, Any] = {}
+
+    def array(self, name: str) -> NDArray[np.float32]:
+        try:
+            return np.asarray(self.weights[name], np.float32)
+        except KeyError:
+            raise WeightsError(
+                f"There is no weight {name!r} among {len(self.weights)} weights",
+                f"the canonical names of a model of family {self.config.family!r}",
+                "convert the checkpoint again with its head",
+            ) from None
+
+    def stored(self, name: str, make: Callable[[], NDArray[np.float32]] | None = None) -> Any:
+        """The constant of that name, made once: a weight that is used again is not stored again."""
+        if name not in self._constants:
+            self._constants[name] = floats(self.array(name) if make is None else make())
+        return self._constants[name]
+
+    def layer(
+        self, x: Any, mask: Any, name: str, first_only: bool = False, at: Callable[[Any], Any] | None = None
+    ) -> Any:
+        """Post-layer-norm encoder layer over x (rows, width, hidden).
+
+        The last one computes what is read of it: with `first_only` the first row alone, (rows, 1, hidden);
+        with `at` the rows that this function takes, (n, hidden).
+        """
+        parts = ("query", "key", "value")
+        read = first_row(x) if first_only else x
+        # Products share a kernel only as a whole: a layer that came before keeps its one for all three.
+        shared = self._kernel_name(self._projections(name, parts)) in self._constants
+        if first_only and not shared:
+            queries = self.dense(read, f"{name}.attention.query")
+            keys, values = self.split(x, self._projections(name, parts[1:]))
+        else:
+            queries, keys, values = self.split(x, self._projections(name, parts))
+            queries = first_row(queries) if first_only else queries
+        heads = [self.heads(part) for part in (queries, keys, values)]
+        # The scale is 1 / sqrt(size of a head), the operation's own default.
+        attended = op.scaled_dot_product_attention(*heads, mask)
+        attended = op.reshape(
+            op.transpose(attended, ints([0, 2, 1, 3])), ints([0, 0, self.config.hidden_dim]), True
+        )
+        if at is not None:
+            read, attended = at(read), at(attended)
+        x = op.add(read, self.dense(attended, f"{name}.attention.output"))
+        x = self.norm(x, f"{name}.attention.norm")
+        wide = self.activate(self.dense(x, f"{name}.feed_forward.up"), self.config.activation)
+        x = op.add(x, self.dense(wide, f"{name}.feed_forward.down"))
+        return self.norm(x, f"{name}.feed_forward.norm")
+
+    def heads(self, x: Any) -> Any:
+        """(rows, width, hidden) to (rows, heads, width, size of a head)."""
+        shape = ints([0, 0, self.config.num_heads, self.config.head_dim])
+        return op.transpose(op.reshape(x, shape, True), ints([0, 2, 1, 3]))
+
+    def split(self, x: Any, names: tuple[str, ...]) -> list[Any]:
+        """The dense layers of the same rows, as one product."""
+        return list(op.split(self.dense(x, *names), ints(-1), len(names)).outputs())
+
+    def dense(self, x: Any, *names: str) -> Any:
+        """The dense layer, or several side by side: kernels (in, out), and biases."""
+        kernels = [f"{name}.kernel" for name in names]
+        biases = [f"{name}.bias" for name in names]
+        # Stored as (out, in): the form in which the CPU's products read it.
+        kernel = self.stored(
+            self._kernel_name(names),
+            lambda: np.ascontiguousarray(np.concatenate([self.array(n) for n in kernels], axis=1).T),
+        )
+        bias = self.stored("+".join(biases), lambda: np.concatenate([self.array(n) for n in biases]))
+        return op.add(op.matmul(x, kernel, False, True), bias)
+
+    def norm(self, x: Any, name: str, epsilon: float | None = None) -> Any:
+        x = op.mvn(
+            x, ints([-1]), True, self.config.layer_norm_epsilon if epsilon is None else epsilon, "inside_sqrt"
+        )
+        return op.add(op.multiply(x, self.stored(f"{name}.gamma")), self.stored(f"{name}.beta"))
+
+    def activate(self, x: Any, activation: str) -> Any:
+        return _ACTIVATIONS[activation](x)
+
+    @staticmethod
+    def _projections(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(f"{name}.attention.{part}" for part in parts)
+
+    @staticmethod
+    def _kernel_name(names: tuple[str, ...]) -> str:
+        return "+".join(f"{name}.kernel" for name in names)
+
+
+def attention_mask(padding_mask: Any) -> Any:
+    """0 for a token, far below 0 for padding; float32 (rows, 1, 1, width), added to the scores."""
+    hidden = op.multiply(op.subtract(floats(1), op.convert(padding_mask, "f32")), floats(_HIDDEN))
+    return op.unsqueeze(hidden, ints([1, 2]))
+
+
+def first_row(x: Any) -> Any:
+    """The row of the first token, its dimension kept: (rows, 1, hidden)."""
+    return op.slice(x, ints([0]), ints([1]), ints([1]), ints([1]))
+
+
+def floats(value: float | NDArray[np.float32]) -> Any:
+    return op.constant(np.asarray(value, np.float32))
+
+
+def ints(value: int | list[int]) -> Any:
+    return op.constant(np.asarray(value, np.int32))

@@ -1,0 +1,161 @@
+"""What all stages that run a model are: where the model comes from, and how it reaches the executors."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from pyspark.sql import SparkSession
+
+from sparkxlmr.errors import NotAPresetError, SettingError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.compiler import bundle_for
+from sparkxlmr.runtime.devices import gpu_visible
+from sparkxlmr.runtime.engine_choice import resolve_engine, resolve_precision
+from sparkxlmr.runtime.host import verified_folder
+from sparkxlmr.spark.annotator import Annotator
+from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
+from sparkxlmr.spark.distribution import distribute
+from sparkxlmr.spark.model_io import ModelStage
+from sparkxlmr.spark.model_ref import WAYS, ModelRef
+from sparkxlmr.spark.params import param
+
+Self = TypeVar("Self", bound="ModelAnnotator")
+_log = logging.getLogger(__name__)
+_KINDS = {"text_classifier": "text classifier", "masked_lm": "masked language model"}
+
+
+class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of ModelStage is meant
+    """Base of the stages that run a model.
+
+    A stage is made by `pretrained`, `loadSavedModel` or `load`; one that was only constructed has no
+    model, and `transform` says so.
+    """
+
+    #: what presets this stage runs, and the built-in one that `pretrained()` takes, "" where there is none
+    family: ClassVar[str] = ""
+    task: ClassVar[str] = ""
+    default_model: ClassVar[str] = ""
+
+    batchSize = param(
+        "Texts of one engine call at most. Unless set, a budget of tokens decides, which is faster.",
+        int,
+        8,
+        minimum=1,
+    )
+    maxSentenceLength = param(
+        "Pieces of a text that are read, special ones at its ends included; at most what the model allows.",
+        int,
+        128,
+        minimum=3,
+    )
+    caseSensitive = param(
+        "False lower-cases the text first, True does not. Unless set, the model's own tokenizer decides.",
+        bool,
+        True,
+    )
+    engine = param("What computes: auto, openvino, tensorflow.", str, "auto")
+    precision = param("What it computes in: auto, float32, bfloat16, ...", str, "auto")
+    distribution = param("How the model reaches the executors.", str, "auto", choices=WAYS)
+
+    @classmethod
+    def pretrained(
+        cls: type[Self],
+        name: str | PathLike[str] | None = None,
+        lang: str | None = None,
+        remote_loc: str | PathLike[str] | None = None,
+    ) -> Self:
+        """A stage with the model of a built-in name or of a preset folder.
+
+        - `name`: e.g. "xlm_roberta_tiny_language_id", or a path; left out: the stage's default model.
+        - `lang`: accepted as in Spark NLP; names are unique here, so it chooses nothing.
+        - `remote_loc`: a folder of presets in which `name` is looked up instead.
+
+        Raises PresetNotFoundError, NotAPresetError or DamagedModelError; SettingError where no name is given
+        and the stage has no default model.
+        """
+        name = cls.default_model if name is None else name
+        if not name:
+            raise SettingError(
+                f"{cls.__name__}.pretrained() was given no name",
+                "the name or the folder of a model; this package ships none for this stage",
+                f'call {cls.__name__}.pretrained("path/of/a/preset")',
+            )
+        return cls()._accept(Preset.open(name if remote_loc is None else Path(remote_loc) / name))
+
+    @classmethod
+    def loadSavedModel(
+        cls: type[Self], folder: str | PathLike[str], spark: SparkSession | None = None
+    ) -> Self:
+        """A stage with the model of a local folder (a preset). `spark` is accepted as in Spark NLP, not used.
+
+        Raises NotAPresetError where the folder holds something else.
+        """
+        if not Path(folder).is_dir():
+            raise NotAPresetError(f"There is no folder {folder}", "the folder of a preset", "check the path")
+        return cls()._accept(Preset.open(Path(folder)))
+
+    def withModel(self: Self, model: Preset) -> Self:
+        """Give this stage its model; returns the stage. NotAPresetError where it fits another stage."""
+        return self._accept(model)
+
+    def _accept(self: Self, preset: Preset) -> Self:
+        kind = preset.task.kind if preset.task is not None else "bare encoder"
+        if kind != self.task or preset.config.family != self.family:
+            raise NotAPresetError(
+                f"{type(self).__name__}: {preset.path} is a {_KINDS.get(kind, kind)} of family"
+                f" {preset.config.family!r}",
+                f"a {_KINDS[self.task]} of family {self.family!r}",
+                "take another preset, or the stage that is made for this one",
+            )
+        self._check_model(preset)
+        self._model = preset
+        return self
+
+    def _check_model(self, preset: Preset) -> None:
+        """Refuse a preset of the right kind that this stage cannot run. Raises NotAPresetError."""
+
+    def _distributed(self, spark: SparkSession) -> tuple[Bundle, ModelRef]:
+        """The compiled, verified model, and what stands for it on its way to the executors.
+
+        What can fail does so here, before a job.
+        """
+        ensure_worker_python(spark)
+        gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
+        engine = resolve_engine(self.getEngine(), gpu)
+        precision = resolve_precision(self.getPrecision(), engine)
+        bundle = verified_folder(bundle_for(self.model, engine))
+        _tell_once(self.model.name, bundle.hash, engine, precision)
+        # What depends on the bundle is refused before anything is sent.
+        self._length(bundle)
+        return bundle, distribute(bundle, self.getDistribution(), spark, precision)
+
+    def _length(self, bundle: Bundle) -> int:
+        """Pieces of a text that are read. Raises SettingError where more are asked for than the model has."""
+        length = int(self.getMaxSentenceLength())
+        if length <= bundle.max_length:
+            return length
+        if self.isSet(self.maxSentenceLength):
+            raise SettingError(
+                f"{type(self).__name__}: maxSentenceLength is {length}",
+                f"at most {bundle.max_length}, what the model {self.model.name} allows",
+                f"call setMaxSentenceLength({bundle.max_length})",
+            )
+        return bundle.max_length
+
+    def _reading(self) -> dict[str, int | bool | None]:
+        """How texts are read, as the options of pure functions take it; None where nothing was set."""
+        return {
+            "batch_size": self.getBatchSize() if self.isSet(self.batchSize) else None,
+            "lower_case": not self.getCaseSensitive() if self.isSet(self.caseSensitive) else None,
+        }
+
+
+@lru_cache(maxsize=256)
+def _tell_once(name: str, bundle_hash: str, engine: str, precision: str) -> None:
+    """Log what runs a model, once for a model and choice; the hash tells models of one name apart."""
+    _log.info("%s (%s) runs with engine %s in %s", name, bundle_hash[:12], engine, precision)
