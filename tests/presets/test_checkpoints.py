@@ -266,3 +266,23 @@ def test_a_masked_language_model_of_albert_may_have_what_its_pretraining_left(co
     rewrite(folder, lambda tensors: tensors.update({"albert.adapter.weight": np.zeros(3, np.float32)}))
     with pytest.raises(WeightsError, match=r"not used: albert\.adapter\.weight"):
         Preset.open(folder).weights()
+
+
+@pytest.mark.parametrize(("name", "made"), [(XLMR, "xlmr_tokenizer"), (ALBERT, "albert_tokenizer")])
+def test_a_checkpoint_with_nothing_but_a_tokenizer_json(copy, fixtures, name, made):
+    folder, source = copy(name), fixtures / "hugging_face" / made
+    model = next(source.glob("*.model"))
+    shutil.copy(model, folder / model.name)
+    texts = ["The  déjà vu", "x 5, 6 ``y''", "<unk>"]
+    expected = Preset.open(folder).text_tokenizer().encode(texts, 16)
+    (folder / model.name).unlink()
+    shutil.copy(source / "tokenizer.json", folder)
+    preset = Preset.open(folder)
+    assert preset.has_tokenizer
+    assert preset.text_tokenizer().encode(texts, 16) == expected
+    assert preset.contents().proto == preset.proto()
+    with pytest.raises(NotAPresetError, match=r"only inside tokenizer\.json"):
+        preset.vocabulary()
+    before = preset.content_hash
+    edit(folder / "tokenizer.json", truncation=None, version="2")
+    assert Preset.open(folder).content_hash != before

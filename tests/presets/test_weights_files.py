@@ -169,3 +169,15 @@ def test_keras_weights_in_bfloat16_and_under_their_first_names(fixtures, tmp_pat
     name = "layers.1.attention.value.kernel"
     cut = (expected[name].view(np.uint32) & 0xFFFF0000).view(np.float32)
     assert_equal(found, {**expected, name: cut})
+
+
+def test_pytorchs_own_files_in_shards_with_their_tied_copies(fixtures, tmp_path):
+    folder = shutil.copytree(fixtures / "torch" / "checkpoint", tmp_path / "p")
+    preset = Preset.open(folder)
+    assert len(list(folder.glob("*.bin"))) > 1
+    found, before = preset.weights(), preset.content_hash
+    (folder / "twin.safetensors").rename(folder / "model.safetensors")
+    assert Preset.open(folder).content_hash != before
+    assert_equal(found, Preset.open(folder).weights())
+    index = json.loads((folder / "pytorch_model.bin.index.json").read_text())
+    assert "lm_head.decoder.weight" in index["weight_map"]
