@@ -23,6 +23,7 @@ MODEL, TASK = "model.weights.h5", "task.weights.h5"
 INDEX = "model.weights.json"
 SHARDS = "model_*.weights.h5"
 _GIGABYTE = 1024**3
+_SURELY_FITS, _MOST_EXPANSION = 16 * 1024**2, 100
 _LEARNING_RATE = 5e-5  # keras-hub's default for a text classifier; kept by it beside the head's weights
 
 
@@ -121,6 +122,13 @@ def _read(dataset: h5py.Dataset, entry: Entry, where: str) -> np.ndarray:
         raise DamagedModelError(
             f"The weight {entry.hub_path} of {where} lies in another file",
             "weights in the file itself",
+            "use a preset from a source that you trust",
+        )
+    # A dataset can speak of far more numbers than are stored: compressed, or never written.
+    if dataset.nbytes > max(_SURELY_FITS, _MOST_EXPANSION * dataset.id.get_storage_size()):
+        raise DamagedModelError(
+            f"The weight {entry.hub_path} of {where} has {dataset.nbytes} bytes, and hardly any are stored",
+            "weights that are stored",
             "use a preset from a source that you trust",
         )
     # Keras writes bfloat16 as two bytes and says so beside them.

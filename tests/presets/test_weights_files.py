@@ -154,6 +154,19 @@ def test_h5_weights_may_not_lie_elsewhere(fixtures, tmp_path):
         Preset.open(folder).weights()
 
 
+def test_h5_weights_that_were_never_stored_are_not_made(fixtures, tmp_path):
+    folder = shutil.copytree(fixtures / "keras_hub" / "xlmr_masked_lm", tmp_path / "p")
+    document = json.loads((folder / "config.json").read_text())
+    document["config"]["vocabulary_size"] = rows = 10**9
+    (folder / "config.json").write_text(json.dumps(document))
+    place = "layers/token_and_position_embedding/token_embedding/vars/0"
+    with h5py.File(folder / "model.weights.h5", "r+") as file:
+        del file[place]
+        file.create_dataset(place, (rows, 48), np.float32, chunks=(1024, 48))
+    with pytest.raises(DamagedModelError, match="hardly any are stored"):
+        Preset.open(folder).weights()
+
+
 def test_keras_weights_in_bfloat16_and_under_their_first_names(fixtures, tmp_path):
     folder = shutil.copytree(fixtures / "keras_hub" / "xlmr_text_classifier", tmp_path / "p")
     expected = Preset.open(folder).weights()
