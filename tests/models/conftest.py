@@ -30,6 +30,32 @@ def proto():
     return model.getvalue()
 
 
+@pytest.fixture(scope="session")
+def albert_proto():
+    """The same texts' vocabulary in ALBERT's layout."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES),
+        model_writer=model,
+        vocab_size=18,
+        model_type="word",
+        pad_id=0,
+        unk_id=1,
+        bos_id=2,
+        eos_id=3,
+        pad_piece="<pad>",
+        unk_piece="<unk>",
+        bos_piece="[CLS]",
+        eos_piece="[SEP]",
+        user_defined_symbols="[MASK]",
+        minloglevel=2,
+        hard_vocab_limit=False,
+    )
+    return model.getvalue()
+
+
 @pytest.fixture
 def tiny(proto):
     """A new random classifier of three classes with its preprocessor."""
