@@ -8,9 +8,9 @@ from typing import Any, ClassVar, TypeVar
 
 import keras
 
-from sparkxlmr.models import families, weights
+from sparkxlmr.models import families, lora, weights
 from sparkxlmr.models.families import classproperty
-from sparkxlmr.presets.config import BackboneConfig
+from sparkxlmr.presets.config import BackboneConfig, check_count
 from sparkxlmr.presets.contents import Contents
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
@@ -124,6 +124,49 @@ class Backbone(keras.Model):
         return Contents(
             config=config, weights=weights.state_of(self), sequence_length=config.max_sequence_length
         )
+
+    # --- LoRA ---
+
+    def default_lora_layer_names(self) -> list[str]:
+        """The layers that LoRA adds to by default: query and value, as in its paper (Hu et al. 2021)."""
+        return ["query", "value"]
+
+    def enable_lora(self, rank: int, target_layer_names: list[str] | None = None) -> None:
+        """Freezes the encoder but for two small matrices in some of its layers; compile the model afterwards.
+
+        Presets, ``.keras`` files and exports hold the sum of the kernels and what the matrices add.
+
+        Args:
+            rank: of the matrices.
+            target_layer_names: layers by name (``"query"``, ``"key"``, ``"value"``, ``"output"``, ``"up"``,
+                ``"down"``); None takes :meth:`default_lora_layer_names`.
+
+        Raises:
+            SettingError: no layer is called so, or a ``rank`` below 1.
+        """
+        check_count("rank", rank)
+        names = self.default_lora_layer_names() if target_layer_names is None else target_layer_names
+        lora.enable(self, rank, lora.names_like(self, names))
+
+    def save_lora_weights(self, filepath: str | PathLike[str]) -> None:
+        """Writes what LoRA adds, without the encoder, to a file whose name ends in ``.lora.h5``.
+
+        Raises:
+            SettingError: another name, or no LoRA.
+            OutputError: the file cannot be written.
+        """
+        lora.save(self, filepath)
+
+    def load_lora_weights(self, filepath: str | PathLike[str]) -> None:
+        """Reads what :meth:`save_lora_weights` wrote, and enables LoRA where it is not.
+
+        Raises:
+            SettingError: another name, or layers that this encoder has not.
+            DamagedModelError, WeightsError: no such file, or matrices that do not fit.
+        """
+        lora.load(self, filepath)
+
+    # --- what heads and weights read ---
 
     def unpack(self, outputs: Any) -> tuple[Any, Any | None]:
         """What calling the encoder gave, as (sequence (b, l, h), pooled (b, h) or None).

@@ -88,11 +88,16 @@ def read_weights(folder: Path, expected: Iterable[Entry]) -> dict[str, np.ndarra
     result: dict[str, np.ndarray] = {}
     for kind, wanted in by_kind.items():
         files = [folder / TASK] if kind == "task" else weights_files(folder, has_head=False)
-        result.update(_read_files([path for path in files if path.suffix == ".h5"], wanted))
+        result.update(read_arrays([path for path in files if path.suffix == ".h5"], wanted))
     return result
 
 
-def _read_files(paths: Sequence[Path], wanted: list[Entry]) -> dict[str, np.ndarray]:
+def read_arrays(paths: Sequence[Path], wanted: list[Entry]) -> dict[str, np.ndarray]:
+    """The arrays of h5 files under the names of their entries; every dataset is one of them.
+
+    Raises:
+        DamagedModelError, WeightsError: as :func:`read_weights`.
+    """
     import h5py  # here, since a preset whose bundle is ready is opened without it
 
     path = paths[0]

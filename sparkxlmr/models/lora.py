@@ -1,0 +1,88 @@
+"""LoRA (Hu et al. 2021) on an encoder: which layers have it, and their matrices in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.lora_file import PARTS, lora_layers, read_lora, write_lora
+
+_ENDING = ".lora.h5"
+
+
+def enable(backbone: Any, rank: int, names: Iterable[str]) -> None:
+    """Freezes the encoder and gives the layers of these canonical names matrices that are trained instead."""
+    layers = backbone.named_layers()
+    backbone.trainable = True
+    for layer in backbone._flatten_layers(include_self=False):
+        layer.trainable = False
+    for name in names:
+        layers[name].trainable = True
+        layers[name].enable_lora(rank)
+
+
+def names_like(backbone: Any, endings: Iterable[str]) -> list[str]:
+    """The canonical names of the layers called so (``"query"``) that can have LoRA.
+
+    Raises:
+        SettingError: there is none.
+    """
+    endings = tuple(endings)
+    found = [
+        name
+        for name, layer in backbone.named_layers().items()
+        if name.rpartition(".")[2] in endings and hasattr(layer, "enable_lora")
+    ]
+    if not found:
+        raise SettingError(
+            f"No layer of this encoder is called {' or '.join(map(repr, endings))}",
+            "names such as 'query', 'key', 'value', 'output', 'up', 'down'",
+            "leave target_layer_names out for query and value",
+        )
+    return found
+
+
+def save(backbone: Any, path: str | PathLike[str]) -> None:
+    enabled = _enabled(backbone)
+    if not enabled:
+        raise SettingError("No layer of this encoder has LoRA", "one", "call enable_lora(rank) first")
+    rank = next(iter(enabled.values())).lora_rank
+    write_lora(_checked(path), rank, {name: matrix.numpy() for name, matrix in _matrices(enabled).items()})
+
+
+def load(backbone: Any, path: str | PathLike[str]) -> None:
+    rank, names = lora_layers(_checked(path))
+    if not _enabled(backbone):
+        layers = backbone.named_layers()
+        strange = [name for name in names if not hasattr(layers.get(name), "enable_lora")]
+        if strange:
+            raise SettingError(
+                f"{path} adds to {strange[0]!r}, which this encoder has not",
+                f"LoRA weights of a {type(backbone).__name__} of this shape",
+                "load them into the encoder that they were saved from",
+            )
+        enable(backbone, rank, names)
+    matrices = _matrices(_enabled(backbone))
+    arrays = read_lora(Path(path), {name: tuple(matrix.shape) for name, matrix in matrices.items()})
+    for name, matrix in matrices.items():
+        matrix.assign(np.asarray(arrays[name]))
+
+
+def _enabled(backbone: Any) -> dict[str, Any]:
+    layers = backbone.named_layers().items()
+    return {name: layer for name, layer in layers if getattr(layer, "lora_enabled", False)}
+
+
+def _matrices(enabled: dict[str, Any]) -> dict[str, Any]:
+    return {f"{name}/{part}": getattr(layer, part) for name, layer in enabled.items() for part in PARTS}
+
+
+def _checked(path: str | PathLike[str]) -> Path:
+    if not str(path).endswith(_ENDING):
+        raise SettingError(f"The file is called {str(path)!r}", f"a name that ends in {_ENDING}", "rename it")
+    return Path(path)
