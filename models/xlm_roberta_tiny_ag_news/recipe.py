@@ -1,0 +1,7 @@
+"""The numbers of this model's recipe; `training/ag_news/recipe.py` says what they mean."""
+
+from __future__ import annotations
+
+from ag_news.recipe import Recipe
+
+RECIPE = Recipe(family="xlm_roberta")
