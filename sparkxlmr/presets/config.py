@@ -95,7 +95,8 @@ class AlbertConfig(BackboneConfig):
         num_segments: rows of the segment embedding.
 
     Raises:
-        SettingError: as :class:`BackboneConfig`, or groups that do not divide ``num_layers``.
+        SettingError: as :class:`BackboneConfig`, where ``num_layers * num_inner_repetitions`` counts, or
+            groups that do not divide ``num_layers``.
 
     >>> AlbertConfig(9, 4, 2, 4, 8, embedding_dim=3, num_groups=2).activation
     'gelu_tanh'
@@ -115,7 +116,9 @@ class AlbertConfig(BackboneConfig):
         super().__post_init__()
         check_count("embedding_dim", self.embedding_dim)
         check_count("num_segments", self.num_segments)
-        check_count("num_inner_repetitions", self.num_inner_repetitions, MOST_LAYERS)
+        check_count("num_inner_repetitions", self.num_inner_repetitions)
+        passes = self.num_layers * self.num_inner_repetitions
+        check_count("num_layers * num_inner_repetitions", passes, MOST_LAYERS)
         check_count("num_groups", self.num_groups)
         if self.num_layers % self.num_groups:
             raise SettingError(
