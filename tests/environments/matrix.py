@@ -10,6 +10,7 @@
 | swap | both Sparks | a pipeline saved by each, read by the other |
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
 | packed | the wheel without pyspark, packed by venv-pack | the job, on executors that see only the archive |
+| kerashub | keras-hub itself | presets of every kind, from here to keras-hub and back |
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ SPARK_TESTS = (
     "tests/stages",
     "tests/cluster",
     "tests/doors/test_classify.py",
+    "tests/doors/test_functions.py",
     "tests/doors/test_session.py",
 )
 ARCHIVE = CHECKOUT / "env.tar.gz"
@@ -118,6 +120,14 @@ def packed() -> None:
     run(python, CHECKOUT / "tests/environments/packed_job.py", ARCHIVE)
 
 
+def kerashub() -> None:
+    """What is saved here keras-hub loads, and the other way round, with the same ids and answers."""
+    folder = CHECKOUT / "tests/environments"
+    python = kept("kerashub", "-r", folder / "kerashub.txt", has_package=False)
+    # The package from the checkout: it needs nothing here that keras-hub does not bring.
+    run(python, folder / "kerashub.py", env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
+
+
 def _metadata() -> dict[str, list[str]]:
     import tomllib
 
@@ -138,6 +148,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "swap": swap,
     "wheel": wheel,
     "packed": packed,
+    "kerashub": kerashub,
 }
 
 
