@@ -4,19 +4,23 @@ from sparkxlmr.spark.session import require_pyspark
 
 require_pyspark()  # before pyspark's own, less helpful, ModuleNotFoundError
 
+from sparkxlmr.stages.albert_for_masked_lm import AlbertForMaskedLM  # noqa: E402
 from sparkxlmr.stages.albert_for_sequence_classification import AlbertForSequenceClassification  # noqa: E402
 from sparkxlmr.stages.regex_tokenizer import RegexTokenizer  # noqa: E402
 from sparkxlmr.stages.sentence_detector import SentenceDetector  # noqa: E402
 from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel  # noqa: E402
+from sparkxlmr.stages.xlm_roberta_for_masked_lm import XlmRoBertaForMaskedLM  # noqa: E402
 from sparkxlmr.stages.xlm_roberta_for_sequence_classification import (  # noqa: E402
     XlmRoBertaForSequenceClassification,
 )
 
 __all__ = [
+    "AlbertForMaskedLM",
     "AlbertForSequenceClassification",
     "RegexTokenizer",
     "SentenceDetector",
     "Tokenizer",
     "TokenizerModel",
+    "XlmRoBertaForMaskedLM",
     "XlmRoBertaForSequenceClassification",
 ]

@@ -14,7 +14,8 @@ from pyspark import cloudpickle
 from pyspark.sql import functions as F
 
 from sparkxlmr.runtime.row_classifier import RowOptions
-from sparkxlmr.spark import scoring
+from sparkxlmr.runtime.row_mask_filler import FillOptions
+from sparkxlmr.spark import mask_filling, scoring
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
 from sparkxlmr.spark.cutting import cut_function
 from sparkxlmr.spark.model_ref import ModelRef
@@ -126,6 +127,7 @@ def test_what_spark_ships_is_small_and_needs_no_package_to_be_unpickled():
     ref = ModelRef("a" * 64, "files", f"sparkxlmr-{'a' * 64}.zip", "bfloat16")
     functions = {
         "score": scoring.score_function(ref, RowOptions(128)),
+        "fill": mask_filling.fill_function(ref, FillOptions(128, targets=("one", "two"))),
         "words": cut_function(WordRules(exceptions=("New York",))),
     }
     commands = [cloudpickle.dumps(function) for function in functions.values()]
@@ -141,6 +143,6 @@ def test_what_spark_ships_is_small_and_needs_no_package_to_be_unpickled():
         [sys.executable, "-c", probe], input=pickle.dumps(commands), capture_output=True, check=True
     )
     lines = done.stdout.decode().splitlines()
-    assert len(lines) == 2
+    assert len(lines) == len(functions)
     assert all("cannot import sparkxlmr" in line for line in lines)
     assert all("install sparkxlmr on every executor, or ship an environment" in line for line in lines)

@@ -6,12 +6,15 @@ import pytest
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import StringIndexer
 
+from sparkxlmr.stages.albert_for_masked_lm import AlbertForMaskedLM
+from sparkxlmr.stages.albert_for_sequence_classification import AlbertForSequenceClassification
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.embeddings_finisher import EmbeddingsFinisher
 from sparkxlmr.stages.finisher import Finisher
 from sparkxlmr.stages.regex_tokenizer import RegexTokenizer
 from sparkxlmr.stages.sentence_detector import SentenceDetector
 from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
+from sparkxlmr.stages.xlm_roberta_for_masked_lm import XlmRoBertaForMaskedLM
 from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
 
@@ -97,6 +100,9 @@ def test_class_paths_are_file_format():
             Finisher,
             EmbeddingsFinisher,
             XlmRoBertaForSequenceClassification,
+            AlbertForSequenceClassification,
+            XlmRoBertaForMaskedLM,
+            AlbertForMaskedLM,
         )
     } == {
         "sparkxlmr.stages.document_assembler.DocumentAssembler",
@@ -107,4 +113,7 @@ def test_class_paths_are_file_format():
         "sparkxlmr.stages.finisher.Finisher",
         "sparkxlmr.stages.embeddings_finisher.EmbeddingsFinisher",
         "sparkxlmr.stages.xlm_roberta_for_sequence_classification.XlmRoBertaForSequenceClassification",
+        "sparkxlmr.stages.albert_for_sequence_classification.AlbertForSequenceClassification",
+        "sparkxlmr.stages.xlm_roberta_for_masked_lm.XlmRoBertaForMaskedLM",
+        "sparkxlmr.stages.albert_for_masked_lm.AlbertForMaskedLM",
     }

@@ -1,0 +1,63 @@
+"""Masks filled in one crossing into Python, and the SQL that builds annotations from the plain arrays.
+
+As in :mod:`sparkxlmr.spark.scoring` the UDF reads `document.result`, an array<string>, and returns a struct
+of flat arrays; begin and end are those of the mask in the input annotation, moved to where that stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, FloatType, IntegerType, StringType, StructField, StructType
+
+from sparkxlmr.runtime.row_mask_filler import FillOptions
+from sparkxlmr.spark.annotation import TOKEN, annotation, annotation_array
+from sparkxlmr.spark.model_ref import ModelRef
+from sparkxlmr.spark.scoring import SENTENCE
+from sparkxlmr.spark.shipping import Batches, on_executor
+
+_KINDS = {
+    **dict.fromkeys(("source", "begin", "end", "mask", "rank", "token_id"), IntegerType()),
+    **dict.fromkeys(("token", "sequence"), StringType()),
+    "score": FloatType(),
+}
+#: What the UDF returns for a row: an item for each rank of each mask of each text.
+RESULT_TYPE = StructType([StructField(name, ArrayType(kind, False), True) for name, kind in _KINDS.items()])
+#: Metadata beside `sentence`, by the name of the array that it is taken from.
+METADATA = ("mask", "rank", "score", "token_id", "sequence")
+
+
+def fill_function(ref: ModelRef, options: FillOptions) -> Batches:
+    """The function that Spark ships: it holds plain values only."""
+    arguments = (ref.to_wire(), asdict(options), RESULT_TYPE.names)
+    return on_executor("fill", "sparkxlmr.spark.worker", "fill_batches", *arguments)
+
+
+def filled(texts: Column, ref: ModelRef, options: FillOptions) -> Column:
+    """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no masks).
+
+    An iterator UDF and non-deterministic, for the reasons that :func:`sparkxlmr.spark.scoring.scored` gives.
+    """
+    make: Any = F.pandas_udf  # its overloads know no iterator of frames
+    column: Column = make(fill_function(ref, options), RESULT_TYPE).asNondeterministic()(texts)
+    return column
+
+
+def token_annotations(result: Column, document: Column) -> Column:
+    """The array of `token` annotations, from a column of :func:`filled` and its input annotations."""
+
+    def token(source: Column, position: Column) -> Column:
+        origin = F.element_at(document, source + 1)
+        values = {name: F.element_at(result[name], position + 1) for name in RESULT_TYPE.names}
+        sentence = F.coalesce(origin["metadata"][SENTENCE], source.cast("string"))
+        metadata = F.map_from_arrays(
+            F.array(*[F.lit(name) for name in (SENTENCE, *METADATA)]),
+            F.array(sentence, *[values[name].cast("string") for name in METADATA]),
+        )
+        begin, end = (origin["begin"] + values[name] for name in ("begin", "end"))
+        return annotation(TOKEN, begin, end, values["token"], metadata)
+
+    return annotation_array(result["source"], token)
