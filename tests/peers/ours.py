@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparkxlmr.presets import builtin
+from sparkxlmr.presets.config import MaskedLMConfig
 from sparkxlmr.presets.contents import Contents
 from sparkxlmr.presets.hugging_face_export import export_checkpoint
 from sparkxlmr.presets.preset import Preset
@@ -51,7 +52,7 @@ def sources() -> dict[str, str]:
 
 def texts_of(preset: Preset) -> list[list[str]]:
     """The texts for a model, the last one a pair."""
-    has_masks = preset.task is not None and preset.task.kind == "masked_lm"
+    has_masks = isinstance(preset.task, MaskedLMConfig)
     mask = f" {preset.text_tokenizer().mask_token}" if has_masks else ""
     return [[part.replace("{mask}", mask) for part in text] for text in [*((t,) for t in TEXTS), PAIR]]
 
@@ -88,10 +89,11 @@ def answers_of(name: str, rows: list[dict[str, list[int]]]) -> list[np.ndarray]:
     from sparkxlmr.models import Backbone, MaskedLM, TextClassifier
 
     handle, result = sources()[name], []
-    mask_id = Preset.open(handle).text_tokenizer().mask_id
-    made: Any = Backbone if name.startswith("encoder.") else TextClassifier
-    if name.endswith("masked_lm"):
-        made = MaskedLM
+    preset = Preset.open(handle)
+    mask_id = preset.text_tokenizer().mask_id
+    made: Any = Backbone
+    if not name.startswith("encoder."):
+        made = MaskedLM if isinstance(preset.task, MaskedLMConfig) else TextClassifier
     # Logits, whatever the head's activation.
     model = made.from_preset(handle, **({"activation": None} if made is TextClassifier else {}))
     for row in rows:
