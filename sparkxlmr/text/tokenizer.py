@@ -39,6 +39,9 @@ class Encoded:
 class SentencePieceTokenizer:
     """Base of the families. Picklable; equal texts give equal ids in every process.
 
+    (Of two ways to cut a word whose pieces score the same, SentencePiece takes another one since 0.2.2 than
+    before. Such ties are rare.)
+
     Args:
         proto: the SentencePiece model, as bytes or as the path of its file.
 
