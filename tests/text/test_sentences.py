@@ -7,7 +7,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkxlmr.errors import SettingError
@@ -95,6 +95,7 @@ def test_a_cut_out_bound_that_repeats_a_sentence_moves_nothing():
     assert split_sentences("a-b-b", rules) == [(0, 0, "a"), (4, 4, "b")]
 
 
+@settings(deadline=None)
 @given(
     st.text(
         st.one_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkxlmr.errors import SettingError
@@ -46,6 +46,7 @@ def test_examples(text, rules, tokens):
     assert split_at_separators(text, SeparatorRules(**rules)) == tokens
 
 
+@settings(deadline=None)
 @given(
     st.text(st.one_of(st.sampled_from(" ,aAİ\n\u00a0🙂"), st.characters(exclude_categories=["Cs"]))),
     st.builds(
