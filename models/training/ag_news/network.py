@@ -32,7 +32,8 @@ def packed(ids: list[np.ndarray], recipe: Recipe) -> np.ndarray:
     return out
 
 
-def first_state(recipe: Recipe) -> dict[str, np.ndarray]:
+def first_state(recipe: Recipe, vectors: np.ndarray) -> dict[str, np.ndarray]:
+    """Random weights, but for the token embedding: these vectors with a little noise."""
     rng, hidden = np.random.default_rng([recipe.seed, 2]), recipe.hidden_dim
     width = recipe.embedding_dim or hidden
     state: dict[str, np.ndarray] = {}
@@ -48,6 +49,7 @@ def first_state(recipe: Recipe) -> dict[str, np.ndarray]:
         state[f"{name}.gamma"], state[f"{name}.beta"] = np.ones(size, np.float32), np.zeros(size, np.float32)
 
     noise("embeddings.token", recipe.n_ids, width, scale=recipe.embedding_noise)
+    state["embeddings.token"] += vectors
     noise("embeddings.position", recipe.max_sequence_length, width, scale=0.02)
     norm("embeddings.norm", width)
     if recipe.is_albert:

@@ -22,13 +22,13 @@ class Recipe:
       another row of the same class.
     - `drop_pieces`: share of a text's pieces left out, on average.
     - `dropout`: of layers and attention; `head_dropout`: of what the head reads.
-    - `embedding_noise`: standard deviation of the first token vectors.
+    - `window`, `vector_size`: of the first token vectors (`vectors.py`); `embedding_noise` is added to them.
     - `learning_rate`, `warm_up`, `batch`, `epochs`: Adam's, with a cosine to zero.
     - `averaging`: decay of the running mean of the weights that is kept in the end.
     """
 
     family: str
-    pieces: int = 8_000
+    pieces: int = 16_000
     hidden_dim: int = 128
     embedding_dim: int | None = None
     num_layers: int = 1
@@ -37,11 +37,13 @@ class Recipe:
     max_sequence_length: int = 256
     n_folds: int = 5
     own_label: float = 0.1
-    views: tuple[float, float, float, float] = (0.6, 0.1, 0.1, 0.2)
-    drop_pieces: float = 0.2
-    dropout: float = 0.1
-    head_dropout: float = 0.3
-    embedding_noise: float = 0.1
+    views: tuple[float, float, float, float] = (0.8, 0.1, 0.1, 0.0)
+    drop_pieces: float = 0.1
+    dropout: float = 0.05
+    head_dropout: float = 0.1
+    window: int = 8
+    vector_size: float = 0.8
+    embedding_noise: float = 0.01
     learning_rate: float = 2e-3
     warm_up: int = 50
     batch: int = 128

@@ -12,8 +12,9 @@ import numpy as np
 from sparkxlmr.text.families import tokenizer_for
 
 from . import network
-from .recipe import Recipe
+from .recipe import VIEWS, Recipe
 from .rows import LABELS, Rows
+from .vectors import token_vectors
 
 State = dict[str, np.ndarray]
 _MOMENTS = 4  # weights, two moments, running mean
@@ -57,7 +58,7 @@ def fit(texts: Texts, proto: bytes, checkpoint: Path, held: Rows, recipe: Recipe
     checkpoint sees what the unbroken run would have seen."""
     per_epoch = len(texts) // recipe.batch
     run = network.train_step(recipe, per_epoch * recipe.epochs)
-    state, done = _begin(checkpoint, recipe)
+    state, done = _begin(checkpoint, texts, recipe)
     seen, started = encode(proto, held.texts, recipe), time.time()
     for epoch in range(done, recipe.epochs):
         rng = np.random.default_rng([recipe.seed, 3, epoch])
@@ -87,13 +88,16 @@ def _batches(ids: list[np.ndarray], rng: np.random.Generator, recipe: Recipe) ->
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _begin(checkpoint: Path, recipe: Recipe) -> tuple[Any, int]:
+def _begin(checkpoint: Path, texts: Texts, recipe: Recipe) -> tuple[Any, int]:
     if checkpoint.exists():
         with np.load(checkpoint) as stored:
             names = [n[2:] for n in stored.files if n.startswith("0/")]
             state = tuple({n: jnp.asarray(stored[f"{k}/{n}"]) for n in names} for k in range(_MOMENTS))
             return state, int(stored["done"])
-    first = network.first_state(recipe)
+    width = recipe.embedding_dim or recipe.hidden_dim
+    whole, size = texts.ids[VIEWS.index("whole")], recipe.vector_size
+    vectors = token_vectors(whole, recipe.n_ids, width, recipe.window, size, recipe.seed)
+    first = network.first_state(recipe, vectors)
     states = [first, *({n: np.zeros_like(a) for n, a in first.items()} for _ in range(2)), first]
     return tuple({n: jnp.array(a) for n, a in of.items()} for of in states), 0
 
