@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,7 @@ def test_a_file_too_large_is_not_read(real, tmp_path):
         sentencepiece_model(path, "albert")
 
 
+@pytest.mark.skipif(version("sentencepiece") == "0.2.0", reason="0.2.0 itself crashes on spoilt rules")
 @settings(deadline=None, derandomize=True, max_examples=120)
 @given(data=st.data(), family=st.sampled_from(sorted(FOLDERS)))
 def test_mutated_files_raise_only_errors_of_the_package(real, tmp_path_factory, data, family):
