@@ -23,6 +23,18 @@ def text_inputs(*names: str) -> dict[str, keras.KerasTensor]:
     return {name: keras.Input(shape=(None,), dtype="int32", name=name) for name in names}
 
 
+def serialized_dtype(model: keras.Model) -> dict[str, Any]:
+    """The config of a model's dtype policy, which tells of each layer that was quantized."""
+    policy = model.dtype_policy
+    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        quantized = [layer for layer in model._flatten_layers() if layer.quantization_mode is not None]
+        if quantized:
+            policy = keras.dtype_policies.DTypePolicyMap(default_policy=policy)
+            for layer in quantized:
+                policy[layer.path] = layer.dtype_policy
+    return keras.dtype_policies.serialize(policy)
+
+
 class Backbone(keras.Model):
     """Base of the encoders. ``Backbone.from_preset`` gives the right one for a preset.
 
@@ -79,13 +91,13 @@ class Backbone(keras.Model):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "dtype": serialized_dtype(self),
             **self._shape.arguments(),
         }
 
     @classmethod
     def from_config(cls: type[B], config: dict[str, Any], custom_objects: Any = None) -> B:
-        return cls(**config)
+        return cls(**{**config, "dtype": keras.dtype_policies.get(config["dtype"])})
 
     def save_to_preset(
         self,

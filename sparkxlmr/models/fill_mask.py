@@ -12,7 +12,7 @@ from sparkxlmr.models.preprocessor import rows_of
 from sparkxlmr.text.filled_masks import FilledMask, best_tokens, filled_masks, target_ids
 from sparkxlmr.text.masks import mask_positions, pack_positions
 from sparkxlmr.text.packing import width_for
-from sparkxlmr.text.tokenizer import Encoded
+from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
 
 MOST_LOGITS = 1 << 24  # numbers held at a time: 64 MiB in float32
 _MOST_ROWS = 32
@@ -29,12 +29,12 @@ def fill_masks(
 ) -> list[list[list[FilledMask]]]:
     """For each text one list a mask, of its ``top_k`` best tokens; see ``MaskedLM.fill_mask``."""
     tokenizer = preprocessor.tokenizer.text
-    allowed = None if targets is None else target_ids(tokenizer, targets)
+    allowed = _allowed(tokenizer, targets, int(model.output_shape[-1]))
     encoded = preprocessor.encode((texts,))
     positions = mask_positions(encoded.ids, tokenizer.mask_id)
     found: list[dict[int, list[FilledMask]]] = [{} for _ in texts]
     best_tokens(np.zeros((0, 1)), top_k)  # a top_k that cannot be is refused even where there is no mask
-    for batch in _batches(encoded, positions, max(1, MOST_LOGITS // tokenizer.vocabulary_size)):
+    for batch in _batches(encoded, positions, max(1, MOST_LOGITS // int(model.output_shape[-1]))):
         features = preprocessor.pack(rows_of(encoded, [i for i, _ in batch]))
         most = max(len(places) for _, places in batch)
         packed, weights = pack_positions([p for _, p in batch], width_for(most, None, POSITION_WIDTHS))
@@ -45,6 +45,15 @@ def fill_masks(
             for place in places:
                 found[i][place] = filled_masks(tokenizer, encoded.ids[i], place, *next(answers))
     return [[masks[place] for place in sorted(masks)] for masks in found]
+
+
+def _allowed(
+    tokenizer: SentencePieceTokenizer, targets: Sequence[str] | None, n_logits: int
+) -> np.ndarray | None:
+    if targets is not None:
+        return target_ids(tokenizer, targets)
+    # Some models have rows behind the vocabulary, which no token belongs to.
+    return None if n_logits <= tokenizer.vocabulary_size else np.arange(tokenizer.vocabulary_size)
 
 
 def _batches(encoded: Encoded, positions: list[list[int]], most_masks: int) -> Iterator[list[Chunk]]:

@@ -50,7 +50,12 @@ def embedding(n: int, dim: int, name: str, dtype: Any = None) -> keras.layers.Em
     Called with ``reverse=True`` it multiplies by its own transpose: a masked language model's tied output.
     """
     return keras.layers.ReversibleEmbedding(
-        n, dim, embeddings_initializer=initializer(), dtype=dtype, name=name
+        n,
+        dim,
+        embeddings_initializer=initializer(),
+        reverse_dtype=keras.dtype_policies.get(dtype).compute_dtype,  # its own variable's, if not said
+        dtype=dtype,
+        name=name,
     )
 
 

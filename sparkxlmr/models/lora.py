@@ -24,6 +24,7 @@ def enable(backbone: Any, rank: int, names: Iterable[str]) -> None:
     for name in names:
         layers[name].trainable = True
         layers[name].enable_lora(rank)
+        layers[name].bias.trainable = False  # what is saved apart is then all that was trained
 
 
 def names_like(backbone: Any, endings: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ import keras
 
 from sparkxlmr.errors import NotAPresetError
 from sparkxlmr.models import families, weights
-from sparkxlmr.models.backbone import Backbone
+from sparkxlmr.models.backbone import Backbone, serialized_dtype
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.raw_texts import RawTextModel
@@ -78,6 +78,16 @@ class Task(RawTextModel):
 
     # --- the parts ---
 
+    def summary(self, *args: Any, **kwargs: Any) -> None:
+        """As ``keras.Model.summary``, after a line that names the preprocessor."""
+        if self.preprocessor is not None:
+            tokenizer = self.preprocessor.tokenizer
+            (kwargs.get("print_fn") or print)(
+                f'Preprocessor: "{type(self.preprocessor).__name__}", {self.preprocessor.sequence_length} ids '
+                f'of "{type(tokenizer).__name__}" ({tokenizer.vocabulary_size():,} tokens)'
+            )
+        super().summary(*args, **kwargs)
+
     def head_config(self) -> TaskConfig:
         """The numbers that make the head, as a preset keeps them."""
         raise NotImplementedError(f"{type(self).__name__} is not a family's task")
@@ -91,8 +101,10 @@ class Task(RawTextModel):
         return {**self.backbone.named_layers(), **self.head_layers()}
 
     def get_config(self) -> dict[str, Any]:
+        backbone = keras.saving.serialize_keras_object(self.backbone)
+        backbone["config"]["dtype"] = serialized_dtype(self)  # the head takes the encoder's
         return {
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "backbone": backbone,
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
             "name": self.name,
             "trainable": self.trainable,

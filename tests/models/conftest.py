@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -56,29 +58,62 @@ def albert_proto():
     return model.getvalue()
 
 
+@dataclass(frozen=True)
+class Family:
+    """Makes small random models of one family, each time new ones."""
+
+    name: str
+    prefix: str
+    proto: bytes
+    mask: str
+    sizes: dict[str, int]
+
+    def named(self, ending: str) -> Any:
+        from sparkxlmr import models
+
+        return getattr(models, self.prefix + ending)
+
+    def backbone(self, **settings: Any) -> Any:
+        import keras
+
+        keras.utils.set_random_seed(5)
+        shape = {"vocabulary_size": 24, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}
+        return self.named("Backbone")(**{**shape, "max_sequence_length": 40, **self.sizes, **settings})
+
+    def tokenizer(self) -> Any:
+        return self.named("Tokenizer")(self.proto)
+
+    def preprocessor(self, kind: str, **settings: Any) -> Any:
+        settings = {"sequence_length": 40, **settings}
+        return self.named(f"{kind}Preprocessor")(self.tokenizer(), **settings)
+
+    def classifier(self, num_classes: int = 3, dtype: str | None = None, **settings: Any) -> Any:
+        settings = {"preprocessor": self.preprocessor("TextClassifier"), **settings}
+        return self.named("TextClassifier")(self.backbone(dtype=dtype), num_classes, **settings)
+
+    def masked_lm(self, dtype: str | None = None, **settings: Any) -> Any:
+        settings = {"preprocessor": self.preprocessor("MaskedLM"), **settings}
+        return self.named("MaskedLM")(self.backbone(dtype=dtype), **settings)
+
+
+@pytest.fixture(scope="session")
+def families(proto, albert_proto):
+    albert = {"num_layers": 2, "embedding_dim": 8, "num_groups": 2}
+    return {
+        "xlm_roberta": Family("xlm_roberta", "XLMRoberta", proto, "<mask>", {"num_layers": 1}),
+        "albert": Family("albert", "Albert", albert_proto, "[MASK]", albert),
+    }
+
+
+@pytest.fixture(params=["xlm_roberta", "albert"])
+def family(request, families):
+    return families[request.param]
+
+
 @pytest.fixture
-def tiny(proto):
+def tiny(families):
     """A new random classifier of three classes with its preprocessor."""
-    import keras
-
-    from sparkxlmr.models import (
-        XLMRobertaBackbone,
-        XLMRobertaTextClassifier,
-        XLMRobertaTextClassifierPreprocessor,
-        XLMRobertaTokenizer,
-    )
-
-    keras.utils.set_random_seed(5)
-    backbone = XLMRobertaBackbone(
-        vocabulary_size=24,
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=16,
-        intermediate_dim=32,
-        max_sequence_length=40,
-    )
-    preprocessor = XLMRobertaTextClassifierPreprocessor(XLMRobertaTokenizer(proto), sequence_length=40)
-    return XLMRobertaTextClassifier(backbone, num_classes=3, preprocessor=preprocessor)
+    return families["xlm_roberta"].classifier()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,72 @@
+"""`tf.data.Dataset`s of strings in Keras' loops, as keras-hub takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sparkxlmr.errors import InputError
+
+from .conftest import SENTENCES
+
+tf = pytest.importorskip("tensorflow")
+LABELS = [0, 1, 2, 1]
+
+
+def batches(*columns):
+    return tf.data.Dataset.from_tensor_slices(columns if len(columns) > 1 else columns[0]).batch(3)
+
+
+def test_classifier(families):
+    model = families["xlm_roberta"].classifier()
+    data = batches(SENTENCES, LABELS)
+    history = model.fit(data.repeat(), validation_data=data, steps_per_epoch=2, epochs=2, verbose=0).history
+    assert len(history["val_loss"]) == 2
+    listed = model.evaluate(SENTENCES, LABELS, batch_size=3, verbose=0)
+    np.testing.assert_allclose(model.evaluate(data, verbose=0), listed, rtol=1e-5)
+    assert history["val_loss"][-1] == pytest.approx(listed[0], rel=1e-5)
+    weighted = batches(SENTENCES, LABELS, [0.0, 1.0, 0.0, 1.0])
+    loss = model.evaluate(weighted, verbose=0)[0]
+    assert loss == pytest.approx(
+        model.evaluate(SENTENCES, LABELS, 3, np.array([0.0, 1.0, 0.0, 1.0]), verbose=0)[0], rel=1e-5
+    )
+    whole = model.predict(SENTENCES, verbose=0)
+    np.testing.assert_allclose(model.predict(batches(SENTENCES), verbose=0), whole, atol=1e-5)
+    np.testing.assert_allclose(model.predict(data, verbose=0), whole, atol=1e-5)  # labels are passed over
+
+
+def test_pairs(families):
+    model = families["albert"].classifier()
+    first, second = SENTENCES, SENTENCES[::-1]
+    whole = model.predict((first, second), verbose=0)
+    np.testing.assert_allclose(model.predict(batches(first, second), verbose=0), whole, atol=1e-5)
+    labelled = batches((first, second), LABELS)
+    np.testing.assert_allclose(
+        model.evaluate(labelled, verbose=0),
+        model.evaluate((first, second), LABELS, batch_size=3, verbose=0),
+        rtol=1e-5,
+    )
+
+
+def test_masked_lm(families):
+    family = families["xlm_roberta"]
+    model = family.masked_lm(preprocessor=family.preprocessor("MaskedLM", mask_selection_length=6))
+    data = batches(SENTENCES)
+    history = model.fit(data, validation_data=data, verbose=0).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(data, verbose=0)[0], rel=1e-5)
+    texts = ["the <mask> is round", "no", "<mask> fox <mask>"]
+    found = model.predict(batches(texts), verbose=0)
+    assert found.shape == (3, 6, 24)
+    np.testing.assert_allclose(found[2, :2], model.predict(texts, verbose=0)[2], atol=1e-5)
+
+
+def test_what_is_no_batch_of_texts(families):
+    model = families["xlm_roberta"].classifier()
+    with pytest.raises(InputError, match=r"dataset\.batch\(32\)"):
+        model.fit(tf.data.Dataset.from_tensor_slices((SENTENCES, LABELS)), verbose=0)
+    integers = model.preprocessor(SENTENCES)
+    data = tf.data.Dataset.from_tensor_slices((integers, LABELS)).batch(2)  # preprocessed before
+    whole = model.evaluate(SENTENCES, LABELS, verbose=0)
+    np.testing.assert_allclose(model.evaluate(data, verbose=0), whole, rtol=1e-5)
+    pieces = tf.constant(SENTENCES)  # a tensor of strings is an array of texts
+    np.testing.assert_allclose(model.predict(pieces, verbose=0), model.predict(SENTENCES, verbose=0))
