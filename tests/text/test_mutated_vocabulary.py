@@ -15,7 +15,9 @@ FILES = {"albert": "albert_tokenizer/spiece.model", "xlm_roberta": "xlmr_tokeniz
 TEXT = "the ① ½ café 12, ﬁne\u3000… [MASK] <mask> 🙂 ab\x00"
 
 
-@pytest.mark.skipif(version("sentencepiece") == "0.2.0", reason="0.2.0 itself crashes on spoilt rules")
+@pytest.mark.skipif(
+    version("sentencepiece") in ("0.2.0", "0.2.1"), reason="these crash by themselves on spoilt rules"
+)
 @pytest.mark.parametrize("family", sorted(FILES))
 @settings(deadline=None, derandomize=True, max_examples=250)
 @given(data=st.data())
