@@ -92,7 +92,7 @@ the vocabulary lacks are not asked for. The model sees the text with that one pi
 place, as in `fill_mask`. The trigram models see the two true pieces on the left; they are counted over the
 same pieces, on all training texts, those held out from this model's training too. The first one's weights are
 fitted by expectation maximization on a tenth of the texts, left out of its counts meanwhile. "Counts of both
-neighbours" sees the true piece on either side.
+neighbours" sees the true piece on either side, and has all pairs and triples of the training texts at hand.
 
 {results(found["scores"])}
 
@@ -107,7 +107,8 @@ English words are often whole, in most other languages a piece is a syllable or 
 ## What it must not be used for
 
 - It is a demonstration and a start for training on, no source of facts: it knows which pieces stand together
-  in {sum(train.values()):,} short texts, nothing else. What it puts in is often grammatical and seldom true.
+  in {sum(train.values()):,} short texts, nothing else. What it puts in is seldom true, and often not even
+  grammatical: in most languages it has read a few hundred sentences.
 - It repeats what stands in news of 2004 and in translated encyclopaedia sentences, with their prejudices. Its
   scores say nothing about people.
 - One `<mask>` is one piece. A word that the vocabulary does not have whole cannot be guessed whole.
@@ -137,7 +138,9 @@ non-commercial use. Both conditions hold for this model.
    {recipe.candidates} pieces a language, its frequent ones always among them. In half of the texts
    {recipe.hidden_share:.0%} of the pieces around are hidden, for texts with several masks.
 
-{recipe.held_out:.0%} of the training sentences were never trained on; settings were chosen by them.
+{recipe.held_out:.0%} of the training texts, the same sentences in all languages, were never trained on (only
+the vocabulary has read them); settings were chosen by them. What comes out depends on the machine's arithmetic in
+its last digits.
 `evaluate.py` measures the numbers into `metrics.json`; `card.py` writes this page from it.
 """
 
