@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, OutputError
 from sparkxlmr.presets.config import check_count
+from sparkxlmr.presets.files import to_disk
 from sparkxlmr.presets.keras_hub_weights import read_arrays
 from sparkxlmr.presets.tables import Entry
 
@@ -24,15 +26,20 @@ def write_lora(path: Path, rank: int, arrays: Mapping[str, np.ndarray]) -> None:
     """
     import h5py
 
+    fresh = path.with_name(f".writing-{uuid.uuid4().hex}")
     try:
-        with h5py.File(path, "w") as file:
+        with h5py.File(fresh, "w") as file:
             file.attrs[_RANK] = rank
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
-    except OSError as error:
+        to_disk(fresh)
+        fresh.replace(path)
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where it cannot close the file
         raise OutputError(
             f"{path} cannot be written: {error}", "a folder with room", "choose another"
         ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def lora_layers(path: Path) -> tuple[int, list[str]]:
@@ -47,7 +54,12 @@ def lora_layers(path: Path) -> tuple[int, list[str]]:
         with h5py.File(path, "r") as file:
             rank, layers = int(file.attrs[_RANK]), sorted(file)
             check_count(_RANK, rank)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+            for name in layers:
+                # A matrix that speaks of numbers never stored would let a small file ask for any memory.
+                narrow = file[name][PARTS[0]]
+                if narrow.shape[1:] != (rank,) or narrow.id.get_storage_size() < narrow.nbytes:
+                    raise ValueError(f"{name} does not hold matrices of rank {rank}")
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise DamagedModelError(
             f"{path} is no file of LoRA weights: {error}",
             "one that save_lora_weights wrote",
