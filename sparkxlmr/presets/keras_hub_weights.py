@@ -23,7 +23,6 @@ MODEL, TASK = "model.weights.h5", "task.weights.h5"
 INDEX = "model.weights.json"
 SHARDS = "model_*.weights.h5"
 _GIGABYTE = 1024**3
-_SURELY_FITS, _MOST_EXPANSION = 16 * 1024**2, 100
 _LEARNING_RATE = 5e-5  # keras-hub's default for a text classifier; kept by it beside the head's weights
 
 
@@ -105,8 +104,14 @@ def read_arrays(paths: Sequence[Path], wanted: list[Entry]) -> dict[str, np.ndar
         with ExitStack() as stack:
             found: dict[str, h5py.Dataset] = {}
             for path in paths:
-                file = stack.enter_context(h5py.File(path, "r"))
-                found.update((_today(place), dataset) for place, dataset in _datasets(file))
+                for stored, dataset in _datasets(stack.enter_context(h5py.File(path, "r"))):
+                    if (place := _today(stored)) in found and not _ignored(place):
+                        raise WeightsError(
+                            f"The weights of {path.parent} hold {place} twice",
+                            "each weight once",
+                            "copy or fetch the preset again",
+                        )
+                    found[place] = dataset
             where = str(path if len(paths) == 1 else path.parent)
             places = {entry.hub_path for entry in wanted}
             refuse_names(places - found.keys(), {p for p in found.keys() - places if not _ignored(p)}, where)
@@ -127,13 +132,6 @@ def _read(dataset: h5py.Dataset, entry: Entry, where: str) -> np.ndarray:
         raise DamagedModelError(
             f"The weight {entry.hub_path} of {where} lies in another file",
             "weights in the file itself",
-            "use a preset from a source that you trust",
-        )
-    # A dataset can speak of far more numbers than are stored: compressed, or never written.
-    if dataset.nbytes > max(_SURELY_FITS, _MOST_EXPANSION * dataset.id.get_storage_size()):
-        raise DamagedModelError(
-            f"The weight {entry.hub_path} of {where} has {dataset.nbytes} bytes, and hardly any are stored",
-            "weights that are stored",
             "use a preset from a source that you trust",
         )
     # Keras writes bfloat16 as two bytes and says so beside them.
@@ -241,15 +239,18 @@ def _write_file(
 ) -> None:
     import h5py
 
-    with h5py.File(path, "w") as file:
-        for place, layer_name in groups.items():
-            file.create_group(f"{place}/vars" if place else "vars").attrs["name"] = layer_name
-        for entry in wanted:
-            array = _narrow(entry.name, weights[entry.name], dtype)
-            file.create_dataset(entry.hub_path, data=array.reshape(entry.hub_shape))
-        if has_optimizer:  # keras-hub compiles a task as it loads it, and then looks for these two
-            file["optimizer/vars"].create_dataset("0", data=np.int64(0))
-            file["optimizer/vars"].create_dataset("1", data=np.float32(_LEARNING_RATE))
+    try:
+        with h5py.File(path, "w") as file:
+            for place, layer_name in groups.items():
+                file.create_group(f"{place}/vars" if place else "vars").attrs["name"] = layer_name
+            for entry in wanted:
+                array = _narrow(entry.name, weights[entry.name], dtype)
+                file.create_dataset(entry.hub_path, data=array.reshape(entry.hub_shape))
+            if has_optimizer:  # keras-hub compiles a task as it loads it, and then looks for these two
+                file["optimizer/vars"].create_dataset("0", data=np.int64(0))
+                file["optimizer/vars"].create_dataset("1", data=np.float32(_LEARNING_RATE))
+    except RuntimeError as error:  # h5py's for a disk that is full as the file is closed
+        raise OSError(str(error)) from error
 
 
 def _write_shards(

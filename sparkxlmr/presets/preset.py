@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
 from sparkxlmr.presets import hugging_face, hugging_face_weights, keras_hub, keras_hub_weights, tables
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, Description, default_labels
@@ -22,6 +24,8 @@ from sparkxlmr.text.tokenizer import SentencePieceTokenizer
 __all__ = ["BackboneConfig", "Preset", "TaskConfig"]
 
 HUGGING_FACE, KERAS_HUB = "hugging_face", "keras_hub"
+# Bytes of weights that are read whatever the files' size, and how often those may be read else.
+_SURELY_FITS, _MOST_EXPANSION = 16 * 1024**2, 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,18 +62,23 @@ class Preset(Description):
                 file of a tokenizer opens without vocabulary: it is fed with integers.
         """
         path = resolve(handle)
-        config_path = path / keras_hub.CONFIG
-        if not config_path.is_file():
-            raise NotAPresetError(
-                f"{path} has no {keras_hub.CONFIG}" if path.is_dir() else f"{path} is a file",
-                "a preset folder",
-                "pass the folder that save_to_preset wrote, or a Hugging Face checkpoint folder",
-            )
         try:
+            if not (path / keras_hub.CONFIG).is_file():
+                raise NotAPresetError(
+                    f"{path} has no {keras_hub.CONFIG}" if path.is_dir() else f"{path} is a file",
+                    "a preset folder",
+                    "pass the folder that save_to_preset wrote, or a Hugging Face checkpoint folder",
+                )
             preset = cls._described(path)
             preset._check_files()
         except SparkxlmrError:
             raise
+        except OSError as error:
+            raise PresetNotFoundError(
+                f"The preset {path} cannot be reached: {error}",
+                "a folder that this user may read",
+                "check its permissions",
+            ) from error
         # What reading a value of any other kind than the expected one can raise.
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
             raise NotAPresetError(
@@ -105,11 +114,12 @@ class Preset(Description):
                 when it was written.
             WeightsError: a weight is missing, unused or of another shape.
         """
+        table = tables.entries(self.config, self.task if head else None)
+        self._check_sizes(table)
         self._check_hashes()
         if self.layout == HUGGING_FACE:
             stored = hugging_face_weights.read_weights(self.path, self.config, self.task, head)
         else:
-            table = tables.entries(self.config, self.task if head else None)
             stored = keras_hub_weights.read_weights(self.path, table)
         if dtype is None:
             return stored
@@ -225,6 +235,17 @@ class Preset(Description):
                     "a whole preset folder",
                     "copy or fetch the preset again",
                 )
+
+    def _check_sizes(self, table: Sequence[tables.Entry]) -> None:
+        """Small files can speak of many numbers: compressed or never written ones, or one storage for all."""
+        asked = 4 * sum(math.prod(entry.shape) for entry in table)
+        stored = sum(path.stat().st_size for path in self._weights_files() if path.is_file())
+        if asked > max(_SURELY_FITS, _MOST_EXPANSION * stored):
+            raise DamagedModelError(
+                f"The weights of {self.path} have {asked} bytes, and hardly any are stored ({stored})",
+                "weights that are stored",
+                "check that configuration and weights belong together",
+            )
 
     def _check_hashes(self) -> None:
         metadata = self.path / keras_hub.METADATA

@@ -14,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from sparkxlmr.errors import NotAPresetError, SparkxlmrError, WeightsError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError, WeightsError
+from sparkxlmr.presets.config import BackboneConfig
+from sparkxlmr.presets.hugging_face import ENCODER_NUMBERS
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.tables import entries
 
 GOLDENS = [
     "xlmr_sequence_classification",
@@ -136,6 +139,25 @@ def test_code_in_a_checkpoint_is_refused(converted, fixtures):
     shutil.copy(fixtures / "torch" / "module.bin", folder / "pytorch_model.bin")
     with pytest.raises(NotAPresetError, match=r"__main__\.Net"):
         Preset.open(folder).weights()
+
+
+def test_one_storage_for_all_layers_is_not_read_as_often(tmp_path):
+    config = BackboneConfig(400, 100, 1, 400, 400, max_sequence_length=400)
+    arrays: dict[tuple[int, ...], np.ndarray] = {}
+    tensors = {}
+    for entry in entries(config):
+        for key, shape in zip(entry.hf_keys, entry.hf_shapes, strict=True):
+            shape = tuple(size or 1 for size in shape)
+            tensors[key] = arrays.setdefault(shape, np.zeros(shape, np.float32))
+    save_torch(tmp_path / "pytorch_model.bin", tensors)
+    numbers = {theirs: getattr(config, ours) for ours, theirs in ENCODER_NUMBERS.items()}
+    numbers |= {"max_position_embeddings": 402, "attention_probs_dropout_prob": 0.1}
+    told = {"model_type": "xlm-roberta", "architectures": ["XLMRobertaModel"], **numbers}
+    (tmp_path / "config.json").write_text(json.dumps(told), "utf-8")
+    preset = Preset.open(tmp_path)
+    assert preset.config == config
+    with pytest.raises(DamagedModelError, match="hardly any are stored"):
+        preset.weights()
 
 
 @pytest.fixture(scope="module")

@@ -89,6 +89,13 @@ def test_tensors_in_one_place_are_refused(tmp_path):
         stored_tensors(tmp_path / "x")
 
 
+def test_token_types_without_a_row(checkpoint):
+    path, key = checkpoint / "model.safetensors", "roberta.embeddings.token_type_embeddings.weight"
+    save_file({**load_file(path), key: np.zeros((0, 48), np.float32)}, path)
+    with pytest.raises(WeightsError, match=r"token_type_embeddings\.weight.*\(0, 48\)"):
+        Preset.open(checkpoint).weights()
+
+
 def test_weights_that_are_no_floats(checkpoint):
     path = checkpoint / "model.safetensors"
     save_file({**load_file(path), "classifier.dense.bias": np.zeros(48, np.int32)}, path)
@@ -111,6 +118,19 @@ def tiny(tmp_path_factory):
     for folder in folders.values():
         (folder / "metadata.json").unlink(missing_ok=True)  # its hashes would show every change at once
     return {name: (folder, (folder / name).read_bytes()) for name, folder in folders.items()}
+
+
+def test_a_weight_in_two_shards_is_refused(tiny, tmp_path):
+    folder = shutil.copytree(tiny["model_00000.weights.h5"][0], tmp_path / "p")
+    place = "layers/layer_normalization/vars/0"
+    assert Preset.open(folder).weights()["embeddings.norm.gamma"].tolist() == [1, 1]
+    first, *_, last = sorted(folder.glob("model_*.weights.h5"))
+    for path in (first, last):
+        with h5py.File(path, "r+") as file:
+            if place not in file:
+                file.create_dataset(place, data=np.full(2, 7, np.float32))
+    with pytest.raises(WeightsError, match=f"hold {place} twice"):
+        Preset.open(folder).weights()
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "task.weights.h5", "model_00000.weights.h5"])

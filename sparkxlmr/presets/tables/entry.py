@@ -39,7 +39,7 @@ class Entry:
 
     @property
     def hf_shapes(self) -> tuple[tuple[int | None, ...], ...]:
-        """The shape under each of ``hf_keys``; None where any size will do."""
+        """The shape under each of ``hf_keys``; None where any size from 1 on will do."""
         if self.hf_rule == "transpose":
             return (self.shape[::-1],)
         if self.hf_rule == "positions":
@@ -134,9 +134,9 @@ def refuse_names(missing: Iterable[str], unused: Iterable[str], where: str) -> N
 
 
 def refuse_shape(name: str, found: Shape, expected: tuple[int | None, ...], where: str) -> None:
-    """Raises WeightsError where the two shapes differ; None stands for any size."""
+    """Raises WeightsError where the two shapes differ; None stands for any size from 1 on."""
     fits = len(found) == len(expected) and all(
-        any_size is None or size == any_size for size, any_size in zip(found, expected, strict=True)
+        size == wanted or (wanted is None and size > 0) for size, wanted in zip(found, expected, strict=True)
     )
     if not fits:
         raise WeightsError(
