@@ -81,10 +81,14 @@ def export_checkpoint(folder: str | PathLike[str], contents: Contents) -> Path:
         _warn_of_raw_texts(contents)
 
     def write(staging: Path) -> None:
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         write_json(staging / hugging_face.CONFIG, config)
-        save_file(arrays, staging / hugging_face_weights.WEIGHTS, metadata={"format": "pt"})
+        try:
+            save_file(arrays, staging / hugging_face_weights.WEIGHTS, metadata={"format": "pt"})
+        except SafetensorError as error:  # a disk that is full, for one
+            raise OSError(str(error)) from error
         if contents.proto is not None:
             (staging / architecture.hf_vocabulary).write_bytes(contents.proto)
             write_json(staging / hugging_face.TOKENIZER_CONFIG, _tokenizer_config(contents))

@@ -147,11 +147,13 @@ def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig) -> Text
     activation = inner.get("activation")
     if isinstance(activation, Mapping):  # some Keras versions write a function as {"class_name": ..., ...}
         activation = activation.get("config")
+    if not isinstance(activation, str | None):
+        raise TypeError(f"activation {activation!r:.100}")
     pooled = isinstance(config, AlbertConfig)  # the pooler stands before the logits
     return TextClassifierConfig(
         num_classes=inner["num_classes"],
         hidden_dim=None if pooled else inner.get("hidden_dim") or config.hidden_dim,
-        activation=None if activation in (None, "linear") else str(activation),
+        activation=None if activation == "linear" else activation,
         dropout=inner.get("dropout", 0.1 if pooled else 0.0),
     )
 

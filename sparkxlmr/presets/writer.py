@@ -204,8 +204,19 @@ def _write_jsons(folder: Path, contents: Contents) -> None:
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Writes a JSON file as keras-hub does: indented, in UTF-8."""
-    path.write_text(json.dumps(document, indent=4, ensure_ascii=False), encoding="utf-8")
+    """Writes a JSON file as keras-hub does: indented, in UTF-8.
+
+    Raises:
+        SettingError: a text is no Unicode (a lone surrogate).
+    """
+    try:
+        path.write_text(json.dumps(document, indent=4, ensure_ascii=False), encoding="utf-8")
+    except UnicodeEncodeError as error:
+        raise SettingError(
+            f"{error.object[error.start : error.end]!r} cannot be written to {path.name}",
+            "labels that are Unicode text",
+            "pass other labels",
+        ) from error
 
 
 def _object(contents: Contents, part: str, ending: str, config: Mapping[str, Any]) -> dict[str, Any]:

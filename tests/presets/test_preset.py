@@ -199,6 +199,7 @@ def test_a_preset_saved_without_tokenizer_opens_and_says_what_it_lacks(hub):
         ("preprocessor.json", {"config": {"sequence_length": "long"}}, SettingError),
         ("preprocessor.json", {"config": {"sequence_length": -5}}, SettingError),
         ("task.json", {"config": {"num_classes": 10**12}}, SettingError),
+        ("task.json", {"config": {"num_classes": 4, "activation": ["softmax"]}}, NotAPresetError),
         ("config.json", {"config": {"vocabulary_size": 10, "num_layers": [[]]}}, NotAPresetError),
         ("metadata.json", {"weights_sha256": {"model.weights.h5": 7}}, DamagedModelError),
     ],
@@ -224,6 +225,15 @@ def test_spoilt_values_of_a_checkpoint(checkpoint, change, error):
     edit_json(checkpoint / "config.json", lambda d: d.update(change))
     with pytest.raises(error):
         Preset.open(checkpoint)
+
+
+def test_a_folder_that_may_not_be_read(hub, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(PresetNotFoundError, match="Permission denied"):
+        Preset.open(hub)
 
 
 def test_json_that_is_too_deep(hub):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from importlib import metadata
 
@@ -13,6 +14,7 @@ import pytest
 from sparkxlmr.errors import DamagedModelError, OutputError, SettingError, WeightsError
 from sparkxlmr.presets.config import BackboneConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents
+from sparkxlmr.presets.hugging_face_export import export_checkpoint
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.tables import entries
 from sparkxlmr.presets.writer import write_preset
@@ -144,12 +146,32 @@ def test_refused(golden, tmp_path):
         written(tmp_path, golden, weights={**weights, "embeddings.token": np.zeros(48)})
     with pytest.raises(SettingError, match="3 label names for 4 classes"):
         written(tmp_path, golden, labels=["a", "b", "c"])
+    with pytest.raises(SettingError, match=r"'\\ud800' cannot be written to task\.json"):
+        written(tmp_path, golden, labels=["a", "b", "c", "\ud800"])
     with pytest.raises(SettingError, match="int8"):
         written(tmp_path, golden, weights_dtype="int8")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="file"):
         written(tmp_path / "file", golden)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of file sizes are POSIX's")
+@pytest.mark.parametrize("write", [write_preset, export_checkpoint])
+def test_a_full_disk_leaves_the_former_model_whole(golden, tmp_path, write):
+    import resource
+
+    contents = golden.contents()
+    folder = write(tmp_path, contents)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written"):
+            write(tmp_path, contents)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
