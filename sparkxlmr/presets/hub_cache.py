@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -126,7 +126,8 @@ def _fetch(model: RemoteModel, revision: str, whole: Path) -> None:
 
     gather(fetch, model.handle)
     for left in fetching.glob(".*"):
-        shutil.rmtree(left)
+        # A folder of ours, or a file that a system put there (.DS_Store, .nfs0001).
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     to_disk(fetching)
     fetching.rename(whole)
 
@@ -154,7 +155,7 @@ def _remember(model: RemoteModel, revision: str, place: Path) -> None:
     try:
         if note.is_file() and note.read_text(encoding="utf-8") == revision:
             return
-        fresh = note.with_name(f".{note.name}-{os.getpid()}")
+        fresh = note.with_name(f".newest-{uuid.uuid4().hex}")
         fresh.write_text(revision, encoding="utf-8")
         fresh.replace(note)
     except OSError as error:

@@ -21,7 +21,7 @@ from sparkxlmr.presets.hub_secrets import shown
 SCHEME = "hf://"
 FORM = "hf://org/name[@revision]"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
-_HANDLE = re.compile(rf"({_NAME}(?:/{_NAME})?)(?:@(.+))?/?")
+_HANDLE = re.compile(rf"({_NAME}(?:/{_NAME})?)(?:@(.+?))?/?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # What its HTTP library is called differs between releases.
 _TRANSPORTS = {"httpx", "httpx2", "httpcore", "httpcore2", "requests", "urllib3"}
@@ -71,6 +71,8 @@ class HuggingFaceModel:
                 "unset HF_HUB_OFFLINE, or copy the model's folder here and pass its path",
             )
         status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(error, errors.HFValidationError):
+            return hub_errors.not_found(self.handle, hub_errors.one_line(error), FORM)
         if isinstance(error, errors.RevisionNotFoundError):
             what = f"the repository has no revision {self.asked!r}"
             return hub_errors.not_found(self.handle, what, "a branch, a tag or a commit of it")

@@ -49,7 +49,7 @@ class KaggleModel:
         self._model: str = match[1]
         self.name: str = match[2]
         self.pinned: str | None = match[3]
-        self.place = "kaggle/" + self._model.replace("/", "--")
+        self.place = f"kaggle/{self._model}"
         self._was_reached = False
 
     def newest(self) -> str:

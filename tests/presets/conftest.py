@@ -55,7 +55,8 @@ class Hub:
                 hub._connections.append(self.connection)
 
             def do_GET(self) -> None:
-                hub._handle(self)
+                with contextlib.suppress(ConnectionError):  # who asked may have left
+                    hub._handle(self)
 
             do_POST = do_HEAD = do_GET
 

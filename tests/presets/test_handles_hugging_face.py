@@ -133,7 +133,7 @@ def test_a_commit_is_fetched_once_and_a_branch_is_looked_after(hub, repositories
     asked = len(hub.requests)
     assert resolve(f"hf://org/tiny@{OLD}") == pinned
     assert len(hub.requests) == asked
-    assert resolve("hf://org/tiny") == resolve("hf://org/tiny@v1") == pinned
+    assert resolve("hf://org/tiny") == resolve("hf://org/tiny@v1/") == pinned
     paths = [request.path.partition("?")[0] for request in hub.requests[asked:]]
     assert paths == ["/api/models/org/tiny", "/api/models/org/tiny/revision/v1"]
     repositories.newest = NEW
@@ -225,6 +225,8 @@ def test_a_half_fetched_model_is_no_model_and_the_next_open_ends_it(hub, reposit
     assert not spilled("".join(traceback.format_exception(caught.value)))
     assert not (cache / "hugging_face" / "org--tiny" / OLD / "tiny").exists()
     before = len(hub.requests)
+    fetching = cache / "hugging_face" / "org--tiny" / OLD / ".fetching"
+    (fetching / ".nfs0001").write_text("what a file server leaves")
     folder = resolve("hf://org/tiny")
     later = hub.requests[before:]
     assert sum(request.sent for request in later if "/model.safetensors" in request.path) == size - 1000
@@ -255,6 +257,7 @@ def test_two_processes_fetch_it_once(hub, repositories):
         ("hf://org/tiny", ("/api/", 503, ""), EnvironmentNotReadyError, "cannot be fetched"),
         ("hf://org/tiny/more", None, PresetNotFoundError, r"hf://org/name\[@revision\]"),
         ("hf://../tiny", None, PresetNotFoundError, "names no repository"),
+        ("hf://org--tiny", None, PresetNotFoundError, "Cannot have -- or"),
     ],
 )
 def test_each_refusal_is_told_apart_without_a_secret(hub, repositories, handle, refusal, error, says):

@@ -97,7 +97,7 @@ def test_a_model_is_opened_file_by_file(hub, models, fixtures, cache, capsys, ca
     with caplog.at_level(logging.DEBUG):
         preset = Preset.open(f"{HANDLE}/2")
     assert preset.config == Preset.open(fixtures / "keras_hub" / "xlmr_text_classifier").config
-    assert preset.path == cache / "kaggle" / "org--xlm_roberta--keras--tiny" / "2" / "tiny"
+    assert preset.path == cache / "kaggle" / "org/xlm_roberta/keras/tiny/2" / "tiny"
     assert names(preset.path) == FILES
     assert names(preset.path.parent) == [f"tiny/{name}" for name in FILES]
     # Neither a listing nor an archive of the model was asked for.
