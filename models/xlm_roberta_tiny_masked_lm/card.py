@@ -139,8 +139,8 @@ non-commercial use. Both conditions hold for this model.
    {recipe.hidden_share:.0%} of the pieces around are hidden, for texts with several masks.
 
 {recipe.held_out:.0%} of the training texts, the same sentences in all languages, were never trained on (only
-the vocabulary has read them); settings were chosen by them. What comes out depends on the machine's arithmetic in
-its last digits.
+the vocabulary has read them); settings were chosen by them. On another machine the last digits of the weights
+come out otherwise.
 `evaluate.py` measures the numbers into `metrics.json`; `card.py` writes this page from it.
 """
 
