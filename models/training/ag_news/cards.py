@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,31 @@ the same rows; its logits are within {of["apart"]:.1g} of the classifier's.
 """
 
 
+def _paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 105, break_long_words=False, break_on_hyphens=False)
+
+
+def looks(found: dict[str, Any]) -> str:
+    """How often settings could have been fitted to the rows above."""
+    *earlier, _ = (score(look["accuracy"]) for look in found["looks"])
+    if not earlier:
+        return "The validation part was looked at once, for the numbers above."
+    n, had = len(earlier) + 1, ", ".join(earlier)
+    return (
+        f"The validation part was looked at once for each of {n} candidates, of which this is the last; "
+        f"accuracy before: {had}."
+    )
+
+
 def card(name: str, found: dict[str, Any], what: str, use: str, recipe: Recipe) -> str:
     shares = ", ".join(f"{view} {share:.0%}" for view, share in zip(VIEWS, recipe.views, strict=True))
+    chosen = f"""Settings were chosen on train rows held out (`train.py --hold-out 3000`). {looks(found)}"""
+    first = f"""Names the topic of an English news text: {", ".join(LABELS)}. {what},
+{found["numbers"] / 1e6:.2f} million numbers kept as float16. The preset takes
+{found["sizes"]["preset"] / 1e6:.1f} MB."""
     return f"""# {name}
 
-Names the topic of an English news text: {", ".join(LABELS)}. {what}, {found["numbers"] / 1e6:.2f} million
-numbers kept as float16. The preset takes {found["sizes"]["preset"] / 1e6:.1f} MB.
+{_paragraph(first)}
 
 {use}
 
@@ -101,7 +121,7 @@ On the titles alone its accuracy is {score(found["titles"]["accuracy"])}.
 
 ## What it must not be used for
 
-- It has read short English news items of 2004 and the years before. On other kinds of text, in other
+- It has read short English news items, mostly of 2004. On other kinds of text, in other
   languages and on newer topics it is worse than the table says, and nobody has measured by how much.
 - A text on none of the four topics still gets one of them.
 - Letters' case is folded and characters are normalised (NFKC) before anything else. Of a text longer than
@@ -121,12 +141,13 @@ holds for this model. None of the rows is in it.
 1. A SentencePiece vocabulary of {recipe.pieces:,} unigram pieces with folded case, trained on the rows.
 2. Teachers: support vectors and naive Bayes over TF-IDF of words, pieces, and pairs of these. Each judges the
    rows of one part (of {recipe.n_folds}) of train after reading the other parts; a softmax regression weighs
-   what they say. They also judge titles alone, descriptions alone, and titles with the description of another
-   row of the same class.
-3. The encoder learns {1 - recipe.own_label:.0%} the teachers' probabilities and {recipe.own_label:.0%} the
-   row's own label, {recipe.epochs} epochs, each row in one view at a time ({shares}), about
-   {recipe.drop_pieces:.0%} of its pieces left out. A running mean of the weights is kept.
+   what they say. They also judge titles alone and descriptions alone.
+3. The token embedding begins with what stands beside what: factors of the pieces' mutual information within
+   {recipe.window} places of one another, counted on the rows.
+4. The encoder learns {1 - recipe.own_label:.0%} the teachers' probabilities and {recipe.own_label:.0%}
+   the row's own label in {recipe.epochs} epochs. It reads each row in one view at a time
+   ({shares}), about {recipe.drop_pieces:.0%} of its pieces left out. A running mean of the weights is kept.
 
-Settings were chosen on train rows held out (`train.py --hold-out 3000`), never on the validation part.
+{_paragraph(chosen)}
 `evaluate.py` measures the numbers into `metrics.json`; `card.py` writes this page from it.
 """

@@ -29,7 +29,7 @@ def main(recipe: Recipe, description: str, bundle: bool) -> None:
     print(f"{len(rows)} rows, {len(held)} held out", flush=True)
     proto = train_vocabulary(rows.texts, recipe.pieces, recipe.family)
     part = teachers.parts(len(rows), recipe.n_folds, recipe.seed)
-    texts = teachers.views(rows, part, recipe.seed)
+    texts = teachers.views(rows)
     judged = _judged(texts, rows, part, work, recipe)
     checkpoint = work / f"checkpoint-{_fingerprint(rows, recipe.as_dict())}.npz"
     state = fit(Texts(proto, texts, judged, rows.labels, recipe), proto, checkpoint, held, recipe)

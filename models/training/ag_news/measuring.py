@@ -35,8 +35,17 @@ def main(folder: Path, description: str) -> None:
     parser.add_argument("--part", default="validation")
     args = parser.parse_args()
     found = measure(args.preset, read(args.data, "train"), read(args.data, args.part))
-    (args.preset / METRICS).write_text(json.dumps(found, indent=1) + "\n")
+    path = args.preset / METRICS
+    found["looks"] = _looks(path, found)
+    path.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
+
+
+def _looks(path: Path, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The candidates measured so far, this one last: how often the rows were looked at."""
+    before = json.loads(path.read_text())["looks"] if path.exists() else []
+    this = {"preset": found["preset"], "accuracy": found["whole"]["accuracy"]}
+    return [*(look for look in before if look["preset"] != this["preset"]), this]
 
 
 def measure(folder: Path, train: Rows, rows: Rows) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VIEWS = ("whole", "title", "description", "mixed")
+VIEWS = ("whole", "title", "description")
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,7 @@ class Recipe:
       the encoder's shape; ALBERT's layers share their weights.
     - `n_folds`: parts of train; each row is judged by teachers that have not read its part.
     - `own_label`: weight of the row's own label in what the student learns; the rest is the teachers'.
-    - `views`: shares of the texts a student reads: `VIEWS`; "mixed" is a title with the description of
-      another row of the same class.
+    - `views`: shares of the texts a student reads: whole rows, titles, descriptions.
     - `drop_pieces`: share of a text's pieces left out, on average.
     - `dropout`: of layers and attention; `head_dropout`: of what the head reads.
     - `window`, `vector_size`: of the first token vectors (`vectors.py`); `embedding_noise` is added to them.
@@ -37,7 +36,7 @@ class Recipe:
     max_sequence_length: int = 256
     n_folds: int = 5
     own_label: float = 0.1
-    views: tuple[float, float, float, float] = (0.8, 0.1, 0.1, 0.0)
+    views: tuple[float, float, float] = (0.8, 0.1, 0.1)
     drop_pieces: float = 0.1
     dropout: float = 0.05
     head_dropout: float = 0.1
