@@ -48,21 +48,24 @@ def test_fit_with_widths_weights_and_validation(tiny):
 
 
 def test_pairs(tiny):
+    tiny.run_eagerly = True
     first, second = SENTENCES, SENTENCES[::-1]
-    assert tiny.predict((first, second), verbose=0).shape == (4, 3)
     tiny.fit((first, second), LABELS, batch_size=2, verbose=0)
-    swapped = tiny.predict((second, first), verbose=0)
-    assert np.abs(tiny.predict((first, second), verbose=0) - swapped).max() > 0
+    found = tiny.predict((first, second), verbose=0)
+    assert found.shape == (4, 3)
+    assert np.abs(found - tiny.predict((second, first), verbose=0)).max() > 0
 
 
 def test_integers(tiny):
     tiny.preprocessor = None
+    tiny.run_eagerly = True
     tiny.fit(INTEGERS, [0, 2], batch_size=2, verbose=0)
     assert tiny.predict(INTEGERS, verbose=0).shape == (2, 3)
     assert tiny.predict_on_batch(INTEGERS).shape == (2, 3)
 
 
 def test_on_batch_methods_take_raw_strings(tiny):
+    tiny.run_eagerly = True
     before = tiny.test_on_batch(SENTENCES, LABELS)[0]
     for _ in range(5):
         tiny.train_on_batch(SENTENCES, LABELS)
@@ -90,13 +93,46 @@ def test_compile_chooses_as_keras_hub(tiny):
     np.testing.assert_allclose(softmax.predict(INTEGERS, verbose=0).sum(1), 1, atol=1e-5)
 
 
-def test_a_frozen_backbone_stays(tiny):
-    tiny.backbone.trainable = False
-    tiny.compile()
-    before = weights.state_of(tiny)
-    tiny.fit(SENTENCES, LABELS, verbose=0)
-    changed = {name for name, array in weights.state_of(tiny).items() if (array != before[name]).any()}
-    assert changed == {name for name in before if name.startswith("classifier.")}
+def test_albert_chooses_its_own_rate_and_dropout(families):
+    model = families["albert"].classifier()
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-5)
+    assert (model.dropout, model.hidden_dim) == (0.1, None)
+    uncompiled = families["albert"].classifier(compile=False, activation="softmax")
+    assert not uncompiled.compiled
+    with pytest.raises(ValueError, match="compile"):
+        uncompiled.fit(SENTENCES, LABELS, verbose=0)
+    explicit = families["albert"].classifier(compile=False)
+    explicit.compile("sgd", "mse", metrics=[])
+    assert (explicit.optimizer.name, explicit.loss) == ("sgd", "mse")
+
+
+def test_predict_labels(family):
+    model = family.classifier(classes=["one", "two", "three"])
+    logits = model.predict(SENTENCES, verbose=0)
+    probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    best = [model.classes[i] for i in logits.argmax(1)]
+    assert model.predict_labels(SENTENCES) == best
+    assert model.predict_labels(SENTENCES[0]) == best[0]
+    assert model.predict_labels([]) == []
+    ranked = model.predict_labels(SENTENCES, top_k=2, batch_size=2)
+    assert [[one.label for one in row] for row in ranked] == [
+        [model.classes[i] for i in row[:2]] for row in np.argsort(-logits, axis=1)
+    ]
+    found = [[one.score for one in row] for row in ranked]
+    np.testing.assert_allclose(found, -np.sort(-probabilities, axis=1)[:, :2], atol=1e-6)
+    pair = (SENTENCES[0], SENTENCES[1])
+    assert model.predict_labels(pair, top_k=9)[0].label == model.predict_labels(pair)
+    # Without names, and with an activation whose scores stay as they are.
+    sigmoid = type(model)(model.backbone, 3, activation="sigmoid")
+    answers = model.predict_on_batch(model.preprocessor.features((SENTENCES,)))
+    assert answers.shape == (4, 3)
+    integers = model.preprocessor.features((SENTENCES,))
+    scores = sigmoid.predict_on_batch(integers)
+    ((label, score), *_), *_ = sigmoid.predict_labels(integers, top_k=1)
+    assert label == f"LABEL_{scores[0].argmax()}"
+    assert score == pytest.approx(float(scores[0].max()), abs=1e-6)
+    with pytest.raises(SettingError, match="top_k is 0"):
+        model.predict_labels(SENTENCES, top_k=0)
 
 
 # --- presets ---
@@ -163,6 +199,40 @@ def test_a_preset_without_tokenizer_is_fed_with_integers(tiny, tmp_path):
     for part in (Tokenizer, XLMRobertaTextClassifierPreprocessor):
         with pytest.raises(NotAPresetError, match="no tokenizer"):
             part.from_preset(tmp_path)
+
+
+def test_presets_with_a_name(families):
+    from sparkxlmr import models
+
+    listed = models.TextClassifier.presets
+    assert listed["xlm_roberta_tiny_language_id"]["metadata"]["params"] == 9_071_760
+    assert listed["albert_base_en_uncased"]["kaggle_handle"].startswith("kaggle://keras/albert/")
+    assert "layers" in listed["xlm_roberta_base_multi"]["metadata"]["description"]
+    for ending in ("Backbone", "Tokenizer", "TextClassifier", "MaskedLM", "MaskedLMPreprocessor"):
+        albert, xlmr = (families[name].named(ending).presets for name in ("albert", "xlm_roberta"))
+        assert {name for name in albert if not name.startswith("albert")} == set()
+        assert {name for name in xlmr if not name.startswith("xlm_roberta")} == set()
+        assert albert.keys() | xlmr.keys() == listed.keys()
+
+
+def test_the_base_classes_find_the_right_ones(families, tmp_path):
+    from sparkxlmr import models
+
+    for name, family in families.items():
+        family.masked_lm().save_to_preset(tmp_path / name)
+        assert type(models.Task.from_preset(tmp_path / name)) is family.named("MaskedLM")
+        model = models.TextClassifier.from_preset(tmp_path / name, num_classes=2, classes=["a", "b"])
+        assert type(model) is family.named("TextClassifier")
+        assert model.classes == ("a", "b")
+        for base in ("Backbone", "Tokenizer", "TextClassifierPreprocessor", "MaskedLMPreprocessor"):
+            assert type(getattr(models, base).from_preset(tmp_path / name)) is family.named(base)
+        with pytest.raises(SettingError, match="the head of a masked_lm"):
+            models.TextClassifier.from_preset(tmp_path / name)
+    with pytest.raises(NotAPresetError, match="is of the family 'albert'"):
+        models.XLMRobertaTextClassifier.from_preset(tmp_path / "albert", num_classes=2)
+    families["albert"].backbone().save_to_preset(tmp_path / "encoder")
+    with pytest.raises(NotAPresetError, match="an encoder without a head"):
+        models.Task.from_preset(tmp_path / "encoder")
 
 
 def test_an_epsilon_that_keras_hub_cannot_honour_is_warned_of(tmp_path):
