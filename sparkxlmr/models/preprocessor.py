@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import keras
@@ -14,6 +15,7 @@ from sparkxlmr.models import families
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.packing import pack, width_for
 from sparkxlmr.text.tokenizer import Encoded
 
@@ -121,6 +123,16 @@ class Preprocessor:
         ``rng`` is where a preprocessor that hides tokens takes its chances from.
         """
         return self.features(texts), y, sample_weight
+
+    def save_to_preset(self, preset_dir: str | PathLike[str]) -> Path:
+        """Writes it, tokenizer included, into a preset folder, beside an encoder that was saved there.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        settings = self.contents()
+        settings |= settings.pop("masking", {})
+        return write_preprocessor(preset_dir, self.tokenizer.family, kind=self.kind, **settings)
 
     def contents(self) -> dict[str, Any]:
         """What a preset keeps of it: arguments of :class:`sparkxlmr.presets.contents.Contents`."""

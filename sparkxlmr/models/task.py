@@ -81,10 +81,10 @@ class Task(RawTextModel):
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """As ``keras.Model.summary``, after a line that names the preprocessor."""
         if self.preprocessor is not None:
-            tokenizer = self.preprocessor.tokenizer
+            length, tokenizer = self.preprocessor.sequence_length, self.preprocessor.tokenizer
             (kwargs.get("print_fn") or print)(
-                f'Preprocessor: "{type(self.preprocessor).__name__}", {self.preprocessor.sequence_length} ids '
-                f'of "{type(tokenizer).__name__}" ({tokenizer.vocabulary_size():,} tokens)'
+                f'Preprocessor: "{type(self.preprocessor).__name__}", at most {length} ids of '
+                f'"{type(tokenizer).__name__}" ({tokenizer.vocabulary_size():,} tokens)'
             )
         super().summary(*args, **kwargs)
 

@@ -14,6 +14,7 @@ from sparkxlmr.errors import OutputError, SettingError
 from sparkxlmr.models import families
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.families import tokenizer_for
 from sparkxlmr.text.packing import pack
 
@@ -168,6 +169,14 @@ class Tokenizer:
             raise OutputError(
                 f"{path} cannot be written: {error.strerror}", "a folder with room", "choose another folder"
             ) from error
+
+    def save_to_preset(self, preset_dir: str | PathLike[str]) -> Path:
+        """Writes the tokenizer into a preset folder, beside an encoder that was saved there.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        return write_preprocessor(preset_dir, self.family, self.text.proto, self.settings)
 
     def load_assets(self, dir_path: str | PathLike[str]) -> None:
         """Takes the SentencePiece model that :meth:`save_assets` wrote, in place of the present one."""

@@ -23,6 +23,7 @@ from sparkxlmr.presets import keras_hub, keras_hub_weights, tables
 from sparkxlmr.presets.config import MaskedLMConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, masking_of
 from sparkxlmr.presets.files import sha256_of, to_disk
+from sparkxlmr.presets.tables import Architecture
 
 _HUB_FORMAT = "0.32.0"  # the keras-hub release whose folder layout this module writes
 _KERAS_FORMAT = "3.15.0"  # said where Keras itself is not installed: writing a preset needs h5py only
@@ -76,11 +77,46 @@ def write_preset(
         keras_hub_weights.write_weights(staging, contents, np.dtype(weights_dtype), shard)
         write_json(staging / keras_hub.METADATA, _metadata(staging, contents))
         if contents.proto is not None:
-            vocabulary = staging / keras_hub.VOCABULARY
-            vocabulary.parent.mkdir(parents=True)
-            vocabulary.write_bytes(contents.proto)
+            _write_vocabulary(staging, contents.proto)
 
     return write_whole(Path(folder), write, _OWNED)
+
+
+def write_preprocessor(
+    folder: str | PathLike[str],
+    family: str,
+    proto: bytes,
+    tokenizer_settings: Mapping[str, Any],
+    kind: str | None = None,
+    **settings: Any,
+) -> Path:
+    """Writes a tokenizer, and a task's preprocessor, into a preset folder; an encoder there stays.
+
+    Args:
+        family: ``"xlm_roberta"`` or ``"albert"``.
+        proto: the SentencePiece model.
+        kind: of the task (``"text_classifier"``, ``"masked_lm"``); None writes the tokenizer alone.
+        settings: the preprocessor's: ``sequence_length``, ``truncate``, and how pieces are hidden.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    architecture = tables.ARCHITECTURES[family]
+
+    def write(staging: Path) -> None:
+        tokenizer = _write_tokenizer(staging, architecture, tokenizer_settings)
+        _write_vocabulary(staging, proto)
+        if kind is not None:
+            document = _preprocessor(architecture, kind, tokenizer, settings)
+            write_json(staging / keras_hub.PREPROCESSOR, document)
+
+    return write_whole(Path(folder), write, ())
+
+
+def _write_vocabulary(folder: Path, proto: bytes) -> None:
+    vocabulary = folder / keras_hub.VOCABULARY
+    vocabulary.parent.mkdir(parents=True)
+    vocabulary.write_bytes(proto)
 
 
 def write_whole(target: Path, write: Callable[[Path], None], owned: tuple[str, ...]) -> Path:
@@ -190,11 +226,13 @@ def _write_jsons(folder: Path, contents: Contents) -> None:
     write_json(folder / keras_hub.CONFIG, {**backbone, **_encoder_extras(contents)})
     preprocessor = None
     if contents.proto is not None:
-        tokenizer = _tokenizer(contents)
-        settings = dict(contents.tokenizer_settings)
-        normalization = {keras_hub.NORMALIZATION: settings} if settings else {}
-        write_json(folder / keras_hub.TOKENIZER, {**tokenizer, **normalization})
-        preprocessor = _preprocessor(contents, tokenizer)
+        architecture = tables.of(contents.config)
+        tokenizer = _write_tokenizer(folder, architecture, contents.tokenizer_settings)
+        # An encoder without a head is mostly fine-tuned to classify.
+        kind = TextClassifierConfig.kind if contents.task is None else contents.task.kind
+        length, masking = contents.sequence_length, masking_of(contents.task, contents.masking)
+        settings = {"sequence_length": length, "truncate": contents.truncate, **masking}
+        preprocessor = _preprocessor(architecture, kind, tokenizer, settings)
         write_json(folder / keras_hub.PREPROCESSOR, preprocessor)
     if contents.task is not None:
         extras = _head_extras(contents)
@@ -219,9 +257,8 @@ def write_json(path: Path, document: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _object(contents: Contents, part: str, ending: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _object(architecture: Architecture, part: str, ending: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """What Keras writes of an object of a class: ``part`` names the module, ``ending`` the class."""
-    architecture = tables.of(contents.config)
     name, class_name = f"{architecture.hub_name}_{part}", architecture.hub_class + ending
     return {
         "module": f"{architecture.hub_module}.{name}",
@@ -245,10 +282,10 @@ def _backbone(contents: Contents) -> dict[str, Any]:
     numbers = contents.config.arguments()
     for name in keras_hub.ENCODER_EXTRAS:
         del numbers[name]  # keras-hub's class does not take it
-    return _object(contents, "backbone", "Backbone", {**_layer("float32"), **numbers})
+    return _object(tables.of(contents.config), "backbone", "Backbone", {**_layer("float32"), **numbers})
 
 
-def _tokenizer(contents: Contents) -> dict[str, Any]:
+def _write_tokenizer(folder: Path, architecture: Architecture, settings: Mapping[str, Any]) -> dict[str, Any]:
     config = {
         "config_file": keras_hub.TOKENIZER,
         "proto": None,
@@ -256,21 +293,18 @@ def _tokenizer(contents: Contents) -> dict[str, Any]:
         "add_bos": False,
         "add_eos": False,
     }
-    return _object(contents, "tokenizer", "Tokenizer", {**_layer("int32"), **config})
+    tokenizer = _object(architecture, "tokenizer", "Tokenizer", {**_layer("int32"), **config})
+    normalization = {keras_hub.NORMALIZATION: dict(settings)} if settings else {}
+    write_json(folder / keras_hub.TOKENIZER, {**tokenizer, **normalization})
+    return tokenizer
 
 
-def _preprocessor(contents: Contents, tokenizer: dict[str, Any]) -> dict[str, Any]:
-    # An encoder without a head is mostly fine-tuned to classify.
-    kind = TextClassifierConfig.kind if contents.task is None else contents.task.kind
-    config = {
-        "tokenizer": tokenizer,
-        "config_file": keras_hub.PREPROCESSOR,
-        "sequence_length": contents.sequence_length,
-        "truncate": contents.truncate,
-        **masking_of(contents.task, contents.masking),
-    }
+def _preprocessor(
+    architecture: Architecture, kind: str, tokenizer: dict[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    config = {"tokenizer": tokenizer, "config_file": keras_hub.PREPROCESSOR, **settings}
     ending = f"{keras_hub.TASK_CLASSES[kind]}Preprocessor"
-    return _object(contents, f"{kind}_preprocessor", ending, {**_layer("float32"), **config})
+    return _object(architecture, f"{kind}_preprocessor", ending, {**_layer("float32"), **config})
 
 
 def _task(
@@ -279,7 +313,7 @@ def _task(
     task = contents.task
     assert task is not None
     document = _object(
-        contents,
+        tables.of(contents.config),
         task.kind,
         keras_hub.TASK_CLASSES[task.kind],
         {"backbone": backbone, "preprocessor": preprocessor},

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.models import (
+    TextClassifier,
     Tokenizer,
     XLMRobertaTextClassifierPreprocessor,
     XLMRobertaTokenizer,
 )
+
+from .conftest import SENTENCES
 
 
 @pytest.fixture
@@ -82,3 +87,54 @@ def test_from_preset(goldens):
 def test_settings_that_cannot_be_used(tokenizer, settings):
     with pytest.raises(SettingError):
         XLMRobertaTextClassifierPreprocessor(tokenizer, **settings)
+
+
+def test_parts_saved_one_by_one_make_a_preset(family, tmp_path):
+    """As with keras-hub: encoder, tokenizer and preprocessor into one folder."""
+    backbone, tokenizer = family.backbone(), family.tokenizer()
+    backbone.save_to_preset(tmp_path)
+    tokenizer.save_to_preset(tmp_path)
+    again = Tokenizer.from_preset(tmp_path)
+    assert type(again) is type(tokenizer)
+    assert again.get_config() == tokenizer.get_config()
+    preprocessor = family.preprocessor("MaskedLM", sequence_length=9, truncate="waterfall")
+    preprocessor.save_to_preset(tmp_path)
+    made = TextClassifier.from_preset(tmp_path, num_classes=2)
+    assert (made.preprocessor.sequence_length, made.preprocessor.truncate) == (9, "waterfall")
+    assert made.preprocessor(SENTENCES)["token_ids"].shape == (4, 9)
+    document = json.loads((tmp_path / "preprocessor.json").read_text())
+    assert document["class_name"] == f"{family.prefix}MaskedLMPreprocessor"
+    assert document["config"]["mask_selection_length"] == 96
+
+
+def test_what_a_tokenizer_tells(family, tmp_path):
+    tokenizer = family.tokenizer()
+    ids = [tokenizer.start_token_id, tokenizer.pad_token_id, tokenizer.end_token_id, tokenizer.unk_token_id]
+    assert sorted([*ids, tokenizer.mask_token_id]) == tokenizer.special_token_ids
+    assert family.mask in tokenizer.special_tokens
+    assert tokenizer(f"fox {family.mask}")[-1] == tokenizer.mask_token_id
+    tokenizer.save_assets(tmp_path)
+    other = family.tokenizer()
+    other.load_assets(tmp_path)
+    assert other.get_vocabulary() == tokenizer.get_vocabulary()
+    pieces = family.named("Tokenizer")(family.proto, dtype="string", sequence_length=4)
+    assert pieces(["the fox"]).tolist() == [["▁the", "▁fox", "<pad>", "<pad>"]]
+    with pytest.raises(SettingError, match="dtype is 'float32'"):
+        family.named("Tokenizer")(family.proto, dtype="float32")
+    with pytest.raises(SettingError, match="settings"):
+        family.named("Tokenizer")(family.proto, settings={"strange": True})
+
+
+def test_albert_reads_texts_as_its_settings_say(families):
+    tokenizer_cls, proto = families["albert"].named("Tokenizer"), families["albert"].proto
+    plain, lower = tokenizer_cls(proto), tokenizer_cls(proto, settings={"do_lower_case": True})
+    assert plain("The FOX") != lower("The FOX") == plain("the fox")
+    assert tokenizer_cls.from_config(lower.get_config())("The FOX") == lower("The FOX")
+
+
+def test_albert_tells_segments_apart(families):
+    preprocessor = families["albert"].preprocessor("TextClassifier", sequence_length=8)
+    found = preprocessor(("the fox", "a dog"))
+    assert found["segment_ids"].tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
+    assert found["padding_mask"].tolist() == [1] * 7 + [0]
+    assert preprocessor(["the fox"])["segment_ids"].tolist() == [[0] * 8]
