@@ -32,7 +32,11 @@ def neighbours(ids: Sequence[np.ndarray], n_ids: int, window: int) -> sp.coo_mat
 def token_vectors(
     ids: Sequence[np.ndarray], n_ids: int, width: int, window: int, scale: float, seed: int
 ) -> np.ndarray:
-    """(n_ids, width) float32, each row `scale` in root mean square; zeros for ids that never stand there."""
+    """(n_ids, width) float32, each row `scale` in root mean square.
+
+    Ids that never stand there, `<pad>` and `<mask>`, get what rounding leaves: any vector, which may differ
+    from machine to machine. No text is read by it.
+    """
     counts = neighbours(ids, n_ids, window)
     often = np.asarray(counts.sum(1)).ravel() + 1e-9
     context = often**_SHARE
