@@ -1,4 +1,5 @@
-"""The command ``sparkxlmr``: classify a file, list the models, look at this machine, show a demonstration."""
+"""The command ``sparkxlmr``: classify a file or fill its masks, list the models, look at this machine, show a
+demonstration."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sparkxlmr import __version__, demo, doctor
 from sparkxlmr.errors import SparkxlmrError
-from sparkxlmr.jobs import classify, outcome, report
+from sparkxlmr.jobs import classify, fill_mask, outcome, report, table_job
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.preset import Preset
@@ -28,14 +29,19 @@ def parser() -> argparse.ArgumentParser:
     classify.add_arguments(one)
     one.set_defaults(action=classify.run)
 
+    said = "fill the masks of every text in a file with the likeliest tokens"
+    one = commands.add_parser("fill-mask", help=said, description=said, epilog=_EPILOG)
+    fill_mask.add_arguments(one)
+    one.set_defaults(action=fill_mask.run)
+
     said = "list the models that ship with the package"
     one = commands.add_parser("models", help=said, description=said, epilog=_EPILOG)
-    classify.add_debug(one)
+    table_job.add_debug(one)
     one.set_defaults(action=list_models)
 
     said = "say what is there on this machine, what is missing, and what to do about it"
     one = commands.add_parser("doctor", help=said, description=said, epilog=_EPILOG)
-    classify.add_debug(one)
+    table_job.add_debug(one)
     one.set_defaults(action=doctor.run)
 
     said = (
@@ -77,7 +83,7 @@ def _described(preset: Preset) -> tuple[str, str, str, str]:
     size = sum(file.stat().st_size for file in preset.path.rglob("*") if file.is_file())
     task = preset.task.kind.replace("_", " ") if preset.task else "encoder"
     n_numbers = sum(math.prod(entry.shape) for entry in entries(preset.config, preset.task))
-    return task, f"{len(preset.labels)}", f"{n_numbers / 1e6:.1f} M", f"{size / 1e6:.1f} MB"
+    return task, str(len(preset.labels) or ""), f"{n_numbers / 1e6:.1f} M", f"{size / 1e6:.1f} MB"
 
 
 def main(argv: list[str] | None = None) -> int:

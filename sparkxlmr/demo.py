@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import InputError
-from sparkxlmr.jobs import classify, outcome, report
+from sparkxlmr.jobs import classify, outcome, report, table_job
 from sparkxlmr.jobs.tables import free_names, read_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="column of its texts (default: `text`, or the only column of strings)",
     )
     parser.add_argument("--model", default=classify.DEFAULT_MODEL, metavar="NAME_OR_PATH")
-    classify.add_debug(parser)
+    table_job.add_debug(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sparkxlmr.spark.annotation import quoted
     from sparkxlmr.spark.session import start
 
-    classify.require_classic()
+    table_job.require_classic()
     spark = start(app_name="sparkxlmr demo")
     texts = resources.as_file(resources.files("sparkxlmr") / "demo_texts.jsonl")
     with texts as own, tempfile.TemporaryDirectory(prefix="sparkxlmr-demo-") as folder:
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.documents is not None and summary.documents > len(shown):
         print(f"... and {summary.documents - len(shown):,} more")
     print()
-    classify.print_summary(summary)
+    table_job.print_summary(summary)
     return outcome.DONE
 
 

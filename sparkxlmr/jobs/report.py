@@ -24,16 +24,22 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _WIDTH_ELSEWHERE, soft_wrap=False)
 
 
-def print_summary(documents: int, seconds: float, labels: Sequence[tuple[str | None, int]]) -> None:
+def print_summary(
+    documents: int,
+    seconds: float,
+    labels: Sequence[tuple[str | None, int]],
+    things: str = "documents",
+    title: str = "label",
+) -> None:
     """Print documents, seconds, documents a second, and the most frequent labels as a small bar chart."""
     rate = documents / seconds if seconds else 0.0
     shown = f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}"
-    print(f"{documents:,} documents in {seconds:,.1f} s, loading included: {shown} documents a second.")
+    print(f"{documents:,} {things} in {seconds:,.1f} s, loading included: {shown} {things} a second.")
     if not labels:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("label")
-    table.add_column("documents", justify="right")
+    table.add_column(title)
+    table.add_column(things, justify="right")
     table.add_column("share", justify="right")
     table.add_column("")
     most = max(count for _, count in labels)

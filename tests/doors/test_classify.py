@@ -11,7 +11,7 @@ import pytest
 
 from sparkxlmr.cli import main
 from sparkxlmr.jobs import classify as job
-from sparkxlmr.jobs import storage
+from sparkxlmr.jobs import storage, table_job
 from sparkxlmr.jobs.tables import read_table
 
 pytestmark = pytest.mark.usefixtures("spark")
@@ -178,7 +178,7 @@ def test_the_model_is_looked_at_before_the_input_is_scored(here, capsys):
 def test_overwrite_replaces_a_result_once_the_new_one_is_complete(here, monkeypatch, capsys):
     assert classify("in.csv", "--output", "out.csv") == 0
     first = {path.name for path in parts(here / "out.csv", "csv")}
-    write = job.write_table
+    write = table_job.write_table
 
     errors = iter([OSError("the disk is full"), KeyboardInterrupt()])
 
@@ -187,7 +187,7 @@ def test_overwrite_replaces_a_result_once_the_new_one_is_complete(here, monkeypa
         raise next(errors)
 
     with monkeypatch.context() as patched:
-        patched.setattr(job, "write_table", write_and_fail)
+        patched.setattr(table_job, "write_table", write_and_fail)
         for _ in range(2):
             assert classify("in.csv", "--output", "out.csv", "--overwrite") == 1
             assert {path.name for path in parts(here / "out.csv", "csv")} == first
@@ -365,7 +365,7 @@ def test_an_interrupt_says_whether_the_output_is_complete(here, monkeypatch, cap
         raise KeyboardInterrupt
 
     if when == "while counting":
-        monkeypatch.setattr(job, "read_written", count)
+        monkeypatch.setattr(table_job, "read_written", count)
     else:
         monkeypatch.setattr(storage.Storage, "rename", rename)
     assert classify("in.csv", "--output", "out", "--overwrite") == 1
@@ -383,7 +383,7 @@ def test_an_output_that_cannot_be_counted_is_complete_all_the_same(here, monkeyp
     def fail(*_):
         raise OSError("the network is down")
 
-    monkeypatch.setattr(job, "read_written", fail)
+    monkeypatch.setattr(table_job, "read_written", fail)
     assert classify("in.csv", "--output", "out") == 0
     captured = capsys.readouterr()
     assert "no summary: " in captured.err

@@ -13,8 +13,7 @@ import pytest
 from sparkxlmr import cli, demo, doctor
 from sparkxlmr.cli import main
 from sparkxlmr.errors import EnvironmentNotReadyError, InputError
-from sparkxlmr.jobs import classify as job
-from sparkxlmr.jobs import progress
+from sparkxlmr.jobs import classify, fill_mask, progress, table_job
 from sparkxlmr.presets import builtin
 from sparkxlmr.presets.preset import Preset
 
@@ -26,6 +25,7 @@ from sparkxlmr.presets.preset import Preset
         ["nonsense"],
         ["classify"],
         ["classify", "in.csv"],
+        ["fill-mask", "a", "--output", "b", "--top-k", "x"],
         ["classify", "a", "--output", "b", "--format", "xls"],
     ],
 )
@@ -51,7 +51,8 @@ def test_the_job_of_spark_submit_has_the_options_of_the_command(capsys):
             capsys.readouterr().out.partition("positional arguments:")[2].partition("Exit codes")[0].split()
         )
 
-    assert options(job.main, []) == options(main, ["classify"])
+    for job, command in ((classify, "classify"), (fill_mask, "fill-mask")):
+        assert options(job.main, []) == options(main, [command])
 
 
 def test_models_lists_what_ships(capsys):
@@ -130,7 +131,7 @@ def test_the_demo_has_texts_of_its_own_in_many_languages_and_scripts():
 
 
 def test_demo_shows_texts_and_summary(spark, tiny_preset, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(job, "read_table", lambda *_: pytest.fail("the table is read twice"))
+    monkeypatch.setattr(table_job, "read_table", lambda *_: pytest.fail("the table is read twice"))
     given = tmp_path / "mine.csv"
     # Names that the result would give its own columns.
     given.write_text("label,score,words\n1,1,Hello there\n2,2,\n")
@@ -156,7 +157,7 @@ def test_an_interrupted_demo_speaks_of_no_output(spark, tiny_preset, capsys, mon
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(job, "write_table", interrupt)
+    monkeypatch.setattr(table_job, "write_table", interrupt)
     assert main(["demo", "--model", str(tiny_preset)]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "sparkxlmr: Interrupted."
 

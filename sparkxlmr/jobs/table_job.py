@@ -1,0 +1,289 @@
+"""A job over a table of texts: read, checked, answered, written whole or not at all, counted.
+
+What the commands share: each brings its own options, checks, columns and count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from sparkxlmr.errors import EnvironmentNotReadyError, InputError
+from sparkxlmr.jobs import outcome, report
+from sparkxlmr.jobs.progress import with_progress
+from sparkxlmr.jobs.storage import Placed, check_output, replacing
+from sparkxlmr.jobs.tables import (
+    INPUT_FORMATS,
+    OUTPUT_FORMATS,
+    check_writable,
+    output_format,
+    read_table,
+    read_written,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_MOST_FREQUENT = 10
+
+Counts = list[tuple[str | None, int]]
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What to read, what to run on it and where to write; the fields are options of every such command."""
+
+    input: str
+    output: str
+    text: str = "text"
+    model: str = ""
+    format: str | None = None
+    input_format: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one job does with a table.
+
+    - `title`: of the progress bar; `things`: what is counted (``"documents"``); `label`: of what.
+    - `check`: refuses a table that does not fit, before anything is scored.
+    - `answer`: the table with the new columns.
+    - `count`: of the written table, each label with its number of things; None stands for no label.
+    """
+
+    title: str
+    things: str
+    label: str
+    check: Callable[[DataFrame], None]
+    answer: Callable[[DataFrame], DataFrame]
+    count: Callable[[DataFrame], Counts]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished job did.
+
+    ``seconds`` runs from the first to the last row, loading the model included; ``labels`` are the ten most
+    frequent with their number of documents (or of other ``things``), None standing for documents without
+    text. Where the finished output could not be counted, ``documents`` is None and ``uncounted`` says why.
+    """
+
+    output: str
+    format: str
+    documents: int | None
+    seconds: float
+    labels: tuple[tuple[str | None, int], ...]
+    uncounted: str = ""
+    things: str = "documents"
+    label: str = "label"
+
+
+def run_job(
+    spark: SparkSession, options: TableOptions, work: Work, frame: DataFrame | None = None
+) -> Summary:
+    """Run the job. A ``frame`` is the input, where it has been read already.
+
+    The output is a folder in Spark's way, and appears when it is complete.
+
+    Raises:
+        SettingError: the output's format, or the new columns, cannot be as asked.
+        InputError: the input is missing, not permitted, has no readable schema, lacks the text column, or has
+            a column of the new ones' names already.
+        OutputError: the output exists (without ``overwrite``) or cannot be written.
+        PresetNotFoundError, NotAPresetError, DamagedModelError: the model.
+        EnvironmentNotReadyError: the session is one of Spark Connect.
+        Interrupted: a KeyboardInterrupt that says whether the output is complete.
+    """
+    placed = Placed()
+    try:
+        return _run(spark, options, work, frame, placed)
+    except KeyboardInterrupt as error:
+        left = f"{options.output} is complete" if placed.done else "nothing was written"
+        raise outcome.Interrupted(left) from error
+
+
+def _run(
+    spark: SparkSession, options: TableOptions, work: Work, frame: DataFrame | None, placed: Placed
+) -> Summary:
+    require_classic(spark)
+    chosen = output_format(options.output, options.format)
+    check_output(spark, options.output, options.overwrite)
+    frame = read_table(spark, options.input, options.input_format) if frame is None else frame
+    work.check(frame)
+    result = work.answer(frame)
+    check_writable(result, chosen)
+    began = time.perf_counter()
+    with replacing(spark, options.output, placed) as unfinished:
+        write = functools.partial(write_table, result, unfinished, chosen)
+        with_progress(spark, work.title, write)
+    seconds = time.perf_counter() - began
+    summary = functools.partial(
+        Summary, options.output, chosen, seconds=seconds, things=work.things, label=work.label
+    )
+    try:
+        # In what was written: the result would score every row again.
+        counts = work.count(read_written(spark, options.output, chosen, result.schema))
+    except Exception as error:
+        # The output is complete, and complete it stays, whatever keeps it from being read again now.
+        return summary(documents=None, labels=(), uncounted=outcome.readable(error))
+    labels = sorted(counts, key=lambda pair: (-pair[1], pair[0] or ""))
+    return summary(documents=sum(count for _, count in labels), labels=tuple(labels[:_MOST_FREQUENT]))
+
+
+def require_classic(spark: SparkSession | None = None, master: str | None = None) -> None:
+    """Refuse Spark Connect: the job looks at files, and cancels its work, through Spark's own JVM.
+
+    Without a session: where :func:`sparkxlmr.start` would make one of Connect.
+
+    Raises:
+        EnvironmentNotReadyError: it is one of Connect.
+    """
+    if spark is None:
+        server = os.environ.get("SPARK_REMOTE") or (master or "")
+        remote = "SPARK_REMOTE" in os.environ or server.startswith("sc:")
+        came = f"Spark is to be the Connect server {server}"
+    else:
+        from sparkxlmr.spark.compat import is_connect
+
+        remote, came = is_connect(spark), "The session is one of Spark Connect"
+    if remote:
+        raise EnvironmentNotReadyError(
+            came,
+            "a classic session, with Spark's JVM beside it",
+            "unset SPARK_REMOTE, and name the cluster by --master or by spark-submit",
+        )
+
+
+def check_columns(frame: DataFrame, text: str, new: Sequence[str], remedy: str) -> None:
+    """Refuse columns that do not fit, before anything is scored; ``remedy`` names the options for others.
+
+    Raises:
+        InputError: no such text column, one that holds no text, or one with the name of a new column.
+    """
+    from sparkxlmr.spark.annotation import quoted
+
+    if text not in frame.columns:
+        near = difflib.get_close_matches(text, frame.columns, 1)
+        hint = f"say --text {near[0]}" if near else "name one of them with --text"
+        raise InputError(f"The input has no column {text!r}", f"one of {', '.join(frame.columns)}", hint)
+    found = frame.select(quoted(text)).schema[0].dataType.simpleString()
+    if found != "string":
+        raise InputError(
+            f"The column {text!r} is of type {found}", "a column of strings", "name another with --text"
+        )
+    folded = {name.lower() for name in new}
+    taken = [name for name in frame.columns if name.lower() in folded]
+    if taken:
+        raise InputError(
+            f"The input has a column {' and a column '.join(map(repr, taken))} already",
+            "an input without the columns that this adds",
+            f"choose other names with {remedy}",
+        )
+
+
+def stage_for(model: str, kinds: Sequence[type[Any]]) -> Any:
+    """The stage among ``kinds`` that runs the model's family, with the model.
+
+    Raises:
+        PresetNotFoundError, NotAPresetError, DamagedModelError: no model that one of them runs.
+    """
+    from sparkxlmr.presets.preset import Preset
+
+    preset = Preset.open(model)
+    kind = next((kind for kind in kinds if kind.family == preset.config.family), kinds[0])
+    return kind().withModel(preset)
+
+
+# --- the command ---
+
+
+def add_arguments(parser: argparse.ArgumentParser, default_model: str) -> None:
+    """Declare the options that every such command has."""
+    parser.add_argument(
+        "input", metavar="INPUT", help="CSV, TSV, JSON lines, Parquet or plain text; file or folder"
+    )
+    parser.add_argument(
+        "--text", default="text", metavar="COLUMN", help="column of the texts (default: text)"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="OUT", help="folder to write, as Spark writes tables"
+    )
+    parser.add_argument(
+        "--model",
+        default=default_model,
+        metavar="NAME_OR_PATH",
+        help="a model that ships, or a preset's folder",
+    )
+    parser.add_argument(
+        "--format", choices=OUTPUT_FORMATS, help="of the output (default: OUT's suffix, else parquet)"
+    )
+    parser.add_argument(
+        "--input-format", choices=INPUT_FORMATS, help="of the input (default: INPUT's suffix)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace OUT, once the new result is complete"
+    )
+    parser.add_argument(
+        "--master",
+        metavar="URL",
+        help="where Spark runs, e.g. local[4], yarn (default: what Spark is set to, else local[*])",
+    )
+    add_debug(parser)
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--debug``, which every command has."""
+    parser.add_argument("--debug", action="store_true", help="print the traceback of an error too")
+
+
+def run_command(
+    arguments: argparse.Namespace,
+    name: str,
+    kind: type[Any],
+    job: Callable[[SparkSession, Any], Summary],
+) -> int:
+    """Do what the parsed arguments say, print the summary, return the exit code.
+
+    ``kind``: the class of the job's options, whose fields are the arguments; ``name``: the command's.
+    """
+    from sparkxlmr.spark.session import start
+
+    require_classic(master=arguments.master)
+    options = kind(**{part.name: getattr(arguments, part.name) for part in fields(kind)})
+    summary = job(start(arguments.master, app_name=f"sparkxlmr {name}"), options)
+    print_summary(summary)
+    print(f"Written to {summary.output} ({summary.format}).")
+    return outcome.DONE
+
+
+def print_summary(summary: Summary) -> None:
+    """Print the summary, or on the error stream why there is none."""
+    if summary.documents is None:
+        print(f"sparkxlmr: no summary: {summary.uncounted}", file=sys.stderr)
+    else:
+        report.print_summary(
+            summary.documents, summary.seconds, summary.labels, summary.things, summary.label
+        )
+
+
+def main(
+    argv: list[str] | None,
+    script: str,
+    description: str | None,
+    add: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], int],
+) -> int:
+    """The entry point of spark-submit: the options of the command, the same exit codes."""
+    parser = argparse.ArgumentParser(prog=script, description=(description or "").splitlines()[0])
+    add(parser)
+    arguments = parser.parse_args(argv)
+    return outcome.run(lambda: run(arguments), arguments.debug)
