@@ -62,7 +62,7 @@ def gather(fetch: Fetch, handle: str) -> None:
 
 def _checkpoint(fetch: Fetch, folder: Path, handle: str) -> bool:
     """Fetches what Hugging Face's layout has; whether weights were among it."""
-    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+    for name in (hugging_face.TOKENIZER_CONFIG, "special_tokens_map.json", hugging_face.ADDED_TOKENS):
         fetch(name)
     # tokenizer.json repeats what a SentencePiece model says, at three times its size.
     fetch("sentencepiece.bpe.model") or fetch("spiece.model") or fetch(hugging_face.FAST_TOKENIZER)

@@ -19,8 +19,11 @@ from sparkxlmr.presets.config import (
 from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH, Description, default_labels, masking_of
 from sparkxlmr.presets.keras_hub import read_json
 from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
+from sparkxlmr.text.families import tokenizer_for
 
 CONFIG, TOKENIZER_CONFIG, FAST_TOKENIZER = "config.json", "tokenizer_config.json", "tokenizer.json"
+ADDED_TOKENS = "added_tokens.json"
+_SPECIAL = {"<s>", "</s>", "<pad>", "<unk>", "<mask>", "[CLS]", "[SEP]", "[MASK]"}
 
 # What follows the family's name in a class name, and the head it has. ALBERT's published checkpoints were
 # pretrained with a second head (sentence order), which nothing here reads.
@@ -101,7 +104,8 @@ def describe(folder: Path) -> Description:
     transformers scores such a model; any other classifier answers logits.
 
     Raises:
-        NotAPresetError: another architecture, or a variant of it that is not known here.
+        NotAPresetError: another architecture, a variant of it that is not known here, or tokens that were
+            added to its vocabulary.
         SettingError: a number that no model can have.
     """
     path = folder / CONFIG
@@ -118,6 +122,7 @@ def describe(folder: Path) -> Description:
         activation = config.activation if isinstance(config, AlbertConfig) else "gelu"
         task = MaskedLMConfig(activation, config.layer_norm_epsilon)
     told = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
+    _refuse_added_tokens(told, folder, architecture)
     return Description(
         config=config,
         task=task,
@@ -245,6 +250,28 @@ def _tokenizer_settings(told: Mapping[str, Any], folder: Path, architecture: Arc
             f"{folder / TOKENIZER_CONFIG} has {settings}", "true or false for each", "mend the file"
         )
     return settings
+
+
+def _refuse_added_tokens(told: Mapping[str, Any], folder: Path, architecture: Architecture) -> None:
+    """Tokens that were added behind the vocabulary have ids that no SentencePiece model gives."""
+    vocabulary = folder / architecture.hf_vocabulary
+    if not vocabulary.is_file():
+        return  # inside a tokenizer.json they are looked for where it is read
+    decoder = told.get("added_tokens_decoder") or {}
+    added = {str(entry["content"]): int(token_id) for token_id, entry in decoder.items()}
+    if (folder / ADDED_TOKENS).is_file():
+        added |= read_json(folder / ADDED_TOKENS)
+    if added.keys() <= _SPECIAL:
+        return
+    # ALBERT's are listed there too that its SentencePiece model holds as pieces.
+    tokenizer = tokenizer_for(architecture.family, vocabulary)
+    beyond = sorted(text for text, token_id in added.items() if tokenizer.token_to_id(text) != token_id)
+    if beyond:
+        raise NotAPresetError(
+            f"{folder} adds tokens to its vocabulary: {beyond!s:.200}",
+            f"those of {vocabulary.name} alone, so that ids are the checkpoint's",
+            "use a checkpoint without added tokens",
+        )
 
 
 def vocabulary_of(folder: Path, architecture: Architecture) -> Path:

@@ -135,6 +135,26 @@ def test_variants_of_albert_are_refused(copy, change, error):
         Preset.open(folder)
 
 
+@pytest.mark.parametrize(("name", "made"), [(XLMR, "xlmr_tokenizer"), (ALBERT, "albert_tokenizer")])
+def test_tokens_beyond_the_vocabulary_are_refused(copy, fixtures, name, made):
+    folder = copy(name)
+    for model in (fixtures / "hugging_face" / made).glob("*.model"):
+        shutil.copy(model, folder)
+    tokenizer = Preset.open(folder).text_tokenizer()
+    pieces = [tokenizer.mask_id, tokenizer.vocabulary_size - 2]
+    known = {str(i): {"content": tokenizer.id_to_token(i)} for i in pieces}
+    edit(folder / "tokenizer_config.json", added_tokens_decoder=known)
+    assert Preset.open(folder).has_tokenizer
+    beyond = {str(tokenizer.vocabulary_size): {"content": "<e1>"}}
+    edit(folder / "tokenizer_config.json", added_tokens_decoder={**known, **beyond})
+    with pytest.raises(NotAPresetError, match=r"adds tokens to its vocabulary: \['<e1>'\]"):
+        Preset.open(folder)
+    edit(folder / "tokenizer_config.json", added_tokens_decoder=known)
+    edit(folder / "added_tokens.json", **{"<e2>": tokenizer.vocabulary_size})
+    with pytest.raises(NotAPresetError, match="<e2>"):
+        Preset.open(folder)
+
+
 # --- weights: names and parts ---
 
 
