@@ -4,7 +4,7 @@
     python docs/refresh.py --picture  # also records `make demo` anew as docs/images/demo.svg
     python docs/refresh.py --check    # changes nothing; exit code 1 where the tables are out of date
 
-The numbers of the model come from its `metrics.json` (`evaluate.py` beside it writes that file), the speed
+The numbers of a model come from its `metrics.json` (`evaluate.py` beside it writes that file), the speed
 from `benchmarks/results/language_id_speed.jsonl` (`benchmarks/language_id_speed.py`).
 """
 
@@ -17,31 +17,30 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
-METRICS = ROOT / "models" / "xlm_roberta_tiny_language_id" / "metrics.json"
+MODELS = ROOT / "models"
 SPEED = ROOT / "benchmarks" / "results" / "language_id_speed.jsonl"
 
 
 def model_numbers() -> str:
-    """The built-in model beside the n-gram baseline, one row each, and its size and speed."""
-    found = json.loads(METRICS.read_text("utf-8"))
+    """The built-in models beside their baselines, one row each, and the speed of one of them."""
     speed = [json.loads(line) for line in SPEED.read_text("utf-8").splitlines()]
     pipeline = next(line for line in speed if line["what"] == "pipeline")
-    ngrams = found["baselines"]["ngrams"]
     rows = [
-        "| | numbers | whole sentences, macro F1 | first sixth of each, accuracy |",
-        "|---|---|---|---|",
-        _row("this model", found),
-        _row("Naive Bayes over character n-grams, far too large to ship", ngrams),
+        "| model | what it does | numbers | on texts it has not seen | beside it |",
+        "|---|---|---|---|---|",
+        *(describe(name, _metrics(name)) for name, describe in DESCRIBED.items()),
     ]
+    size = sum(path.stat().st_size for path in MODELS.rglob("*") if _ships(path))
     return "\n".join(
         [
             *rows,
             "",
-            f"{found['sizes']['preset'] / 1e6:.0f} MB on disk, and as much again compiled. The whole "
+            f"Together {size / 1e6:.0f} MB, compiled bundles included. With the first of them the whole "
             f"pipeline (read Parquet, assemble, classify, write) does {pipeline['documents_per_second']:,} "
             f"documents a second on {pipeline['cores']} cores ({pipeline['machine'].split(',')[0]}): "
             "`benchmarks/language_id_speed.py`.",
@@ -49,9 +48,62 @@ def model_numbers() -> str:
     )
 
 
-def _row(name: str, found: dict) -> str:
+def _metrics(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((MODELS / name / "metrics.json").read_text("utf-8"))
+    return found
+
+
+def _ships(path: Path) -> bool:
+    return path.is_file() and path.suffix not in (".py", ".pyc")
+
+
+def _row(name: str, what: str, numbers: int, found: str, beside: str) -> str:
+    link = f"[`{name}`](models/{name}/README.md)"
+    return f"| {link} | {what} | {numbers / 1e6:.1f} million | {found} | {beside} |"
+
+
+def _language_id(name: str, found: dict[str, Any]) -> str:
     whole, short = found["whole"]["macro_f1"], found["short"]["accuracy"]
-    return f"| {name} | {found['numbers'] / 1e6:.1f} million | {whole:.3f} | {short:.3f} |"
+    ngrams = found["baselines"]["ngrams"]
+    return _row(
+        name,
+        f"which of {found['languages']} languages a text is in",
+        found["numbers"],
+        f"macro F1 {whole:.3f}; {short:.3f} of first sixths of a sentence (SIB-200)",
+        f"Naive Bayes over character n-grams, {ngrams['numbers'] / 1e6:.0f} million numbers: "
+        f"{ngrams['whole']['macro_f1']:.3f}; {ngrams['short']['accuracy']:.3f}",
+    )
+
+
+def _ag_news(name: str, found: dict[str, Any]) -> str:
+    regression = found["baselines"]["logistic_regression"]["accuracy"]
+    return _row(
+        name,
+        "World, Sports, Business or Sci/Tech",
+        found["numbers"],
+        f"accuracy {found['whole']['accuracy']:.3f} (AG News)",
+        f"TF-IDF of words and bigrams with logistic regression: {regression:.3f}",
+    )
+
+
+def _masked_lm(name: str, found: dict[str, Any]) -> str:
+    scores = {row: of["whole"]["top_5"] for row, of in found["scores"].items()}
+    trigram = max(scores["trigram"], scores["kneser_ney"])  # two ways to interpolate one
+    return _row(
+        name,
+        "fills `<mask>`; a start for fine-tuning",
+        found["numbers"],
+        f"{scores['model']:.3f} of hidden pieces among the five likeliest (SIB-200, AG News)",
+        f"interpolated trigram model: {trigram:.3f}; counts of both neighbours: {scores['both_sides']:.3f}",
+    )
+
+
+DESCRIBED = {
+    "xlm_roberta_tiny_language_id": _language_id,
+    "xlm_roberta_tiny_ag_news": _ag_news,
+    "albert_tiny_ag_news": _ag_news,
+    "xlm_roberta_tiny_masked_lm": _masked_lm,
+}
 
 
 def filled(text: str, name: str, content: str) -> str:
