@@ -60,7 +60,7 @@ def albert_proto():
 
 @dataclass(frozen=True)
 class Family:
-    """Makes small random models of one family, each time new ones."""
+    """Makes small random models of one family, each time new ones, run eagerly until they are compiled."""
 
     name: str
     prefix: str
@@ -89,11 +89,17 @@ class Family:
 
     def classifier(self, num_classes: int = 3, dtype: str | None = None, **settings: Any) -> Any:
         settings = {"preprocessor": self.preprocessor("TextClassifier"), **settings}
-        return self.named("TextClassifier")(self.backbone(dtype=dtype), num_classes, **settings)
+        return eager(self.named("TextClassifier")(self.backbone(dtype=dtype), num_classes, **settings))
 
     def masked_lm(self, dtype: str | None = None, **settings: Any) -> Any:
         settings = {"preprocessor": self.preprocessor("MaskedLM"), **settings}
-        return self.named("MaskedLM")(self.backbone(dtype=dtype), **settings)
+        return eager(self.named("MaskedLM")(self.backbone(dtype=dtype), **settings))
+
+
+def eager(model: Any) -> Any:
+    """The model without tracing, which costs more than the few small batches of a test."""
+    model.run_eagerly = True
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -112,8 +118,10 @@ def family(request, families):
 
 @pytest.fixture
 def tiny(families):
-    """A new random classifier of three classes with its preprocessor."""
-    return families["xlm_roberta"].classifier()
+    """A new random classifier of three classes with its preprocessor, traced as users' models are."""
+    model = families["xlm_roberta"].classifier()
+    model.run_eagerly = False
+    return model
 
 
 @pytest.fixture(scope="session")

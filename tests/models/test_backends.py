@@ -15,6 +15,7 @@ sys.modules["tensorflow"] = None
 import keras
 import numpy as np
 from sparkxlmr.models import Task
+from sparkxlmr.models.weights import state_of
 
 fixtures, folder = map(pathlib.Path, sys.argv[1:])
 answers = {}
@@ -30,13 +31,13 @@ for name, texts in json.load(sys.stdin).items():
     labels = () if masked else ([i % 2 for i in range(len(texts))],)
     history = model.fit(texts, *labels, batch_size=len(texts), verbose=0).history
     assert np.isfinite(history["loss"][0])
-    once, again = (model.evaluate(texts, *labels, verbose=0) for _ in range(2))
-    assert once == again
+    if masked:
+        assert model.evaluate(texts, verbose=0) == model.evaluate(texts, verbose=0)
     model.save_to_preset(folder / "preset")
     model.save(folder / "model.keras")
-    trained = model.predict_on_batch(texts)
+    trained = state_of(model)
     for other in (Task.from_preset(folder / "preset"), keras.saving.load_model(folder / "model.keras")):
-        np.testing.assert_allclose(other.predict_on_batch(texts), trained, atol=1e-5)
+        assert all((array == trained[part]).all() for part, array in state_of(other).items())
 print(json.dumps(answers))
 """
 

@@ -19,6 +19,7 @@ def batches(*columns):
 
 def test_classifier(families):
     model = families["xlm_roberta"].classifier()
+    model.run_eagerly = False
     data = batches(SENTENCES, LABELS)
     history = model.fit(data.repeat(), validation_data=data, steps_per_epoch=2, epochs=2, verbose=0).history
     assert len(history["val_loss"]) == 2
@@ -70,3 +71,24 @@ def test_what_is_no_batch_of_texts(families):
     np.testing.assert_allclose(model.evaluate(data, verbose=0), whole, rtol=1e-5)
     pieces = tf.constant(SENTENCES)  # a tensor of strings is an array of texts
     np.testing.assert_allclose(model.predict(pieces, verbose=0), model.predict(SENTENCES, verbose=0))
+
+
+def test_a_preprocessor_maps_data_sets(family):
+    """``dataset.map(preprocessor)``, as keras-hub's guides have it: in batches, single texts, and pairs."""
+    preprocessor = family.preprocessor("TextClassifier")
+    whole = preprocessor(SENTENCES)
+    data = tf.data.Dataset.from_tensor_slices((SENTENCES, LABELS))
+    for mapped in (data.batch(4).map(preprocessor), data.map(preprocessor).batch(4)):
+        assert mapped.element_spec[0]["token_ids"].shape.as_list() == [None, 40]
+        ((x, y),) = mapped
+        assert y.numpy().tolist() == LABELS
+        assert x.keys() == whole.keys()
+        assert all((x[name].numpy() == whole[name]).all() for name in whole)
+    pairs = tf.data.Dataset.from_tensor_slices(((SENTENCES, SENTENCES[::-1]),)).batch(4)
+    (x,) = pairs.map(preprocessor)
+    assert (x["token_ids"].numpy() == preprocessor((SENTENCES, SENTENCES[::-1]))["token_ids"]).all()
+    hiding = family.preprocessor("MaskedLM", mask_selection_length=6)
+    mapped = tf.data.Dataset.from_tensor_slices(SENTENCES).batch(4).map(hiding).repeat(2)
+    (first, labels, weight), (second, *_) = mapped
+    assert labels.shape == weight.shape == first["mask_positions"].shape == (4, 6)
+    assert (first["mask_positions"].numpy() != second["mask_positions"].numpy()).any()

