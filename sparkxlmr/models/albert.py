@@ -41,8 +41,12 @@ class AlbertBackbone(Backbone):
         max_sequence_length: the most ids that fit.
         num_segments: rows of the segment embedding.
         dtype: a dtype policy, for example ``"bfloat16"`` or ``"mixed_float16"``.
-        layer_norm_epsilon, activation, attention_dropout: 1e-12, ``"gelu_tanh"`` and ``dropout`` in every
-            published ALBERT; keras-hub cannot read presets with others.
+        layer_norm_epsilon: of every normalisation.
+        activation: of the feed-forward layers: ``"gelu"``, ``"gelu_tanh"`` or ``"relu"``.
+        attention_dropout: of the attention's probabilities while training; None is ``dropout``.
+
+    The last three are 1e-12, ``"gelu_tanh"`` and ``dropout`` in every published ALBERT; keras-hub cannot read
+    presets with others.
 
     Raises:
         SettingError: a number that no encoder can have (:class:`sparkxlmr.presets.config.AlbertConfig`).
@@ -200,7 +204,16 @@ class AlbertTextClassifier(TextClassifier):
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
 class AlbertMaskedLM(MaskedLM):
-    """ALBERT guessing hidden tokens; arguments as :class:`~sparkxlmr.models.masked_lm.MaskedLM`."""
+    """ALBERT guessing hidden tokens; arguments as :class:`~sparkxlmr.models.masked_lm.MaskedLM`.
+
+    >>> import numpy as np
+    >>> backbone = AlbertBackbone(vocabulary_size=50, num_layers=2, num_heads=2, embedding_dim=4,
+    ...                           hidden_dim=8, intermediate_dim=16, max_sequence_length=12)
+    >>> x = {name: np.ones((2, 5), "int32") for name in ("token_ids", "segment_ids", "padding_mask")}
+    >>> x["mask_positions"] = np.array([[1, 3, 4]] * 2)
+    >>> AlbertMaskedLM(backbone).predict(x, verbose=0).shape
+    (2, 3, 50)
+    """
 
     backbone_cls = AlbertBackbone
     preprocessor_cls = AlbertMaskedLMPreprocessor

@@ -162,5 +162,27 @@ def map_texts(dataset: Any, samples: Samples, seed: int | None) -> Any:
     return dataset.enumerate().map(one).prefetch(tf.data.AUTOTUNE)
 
 
+def on_tensors(preprocess: Callable[[Any], Any], x: Any) -> Any:
+    """``preprocess(x)``; where ``dataset.map`` traces it, ``x`` is tensors whose texts come later.
+
+    ``preprocess`` answers arrays whose widths do not depend on the texts.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    flat = keras.tree.flatten(x)
+    if tensorflow is None or not any(map(tensorflow.is_symbolic_tensor, flat)):
+        return preprocess(x)
+    single = flat[0].shape.rank == 0
+    made = preprocess(keras.tree.map_structure(lambda _: "a" if single else np.array(["a"]), x))
+    arrays = [np.asarray(array) for array in keras.tree.flatten(made)]
+
+    def convert(*columns: Any) -> list[Any]:
+        return keras.tree.flatten(preprocess(keras.tree.pack_sequence_as(x, columns)))
+
+    found = tensorflow.numpy_function(convert, flat, [array.dtype for array in arrays])
+    for tensor, array in zip(found, arrays, strict=True):
+        tensor.set_shape(array.shape if single else (None, *array.shape[1:]))
+    return keras.tree.pack_sequence_as(made, found)
+
+
 def _one_row(spec: Any) -> np.ndarray:
     return np.zeros((1, *(n or 1 for n in spec.shape[1:])), spec.dtype.as_numpy_dtype)

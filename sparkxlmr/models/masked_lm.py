@@ -15,9 +15,9 @@ from sparkxlmr.models.batches import TextBatches
 from sparkxlmr.models.fill_mask import fill_masks
 from sparkxlmr.models.masked_lm_head import MaskedLMHead
 from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
-from sparkxlmr.models.preprocessor import as_texts, is_one
-from sparkxlmr.models.raw_texts import BATCH_SIZE, in_given_order
+from sparkxlmr.models.raw_texts import BATCH_SIZE, first_texts, in_given_order
 from sparkxlmr.models.task import Task
+from sparkxlmr.models.texts import as_texts, is_one
 from sparkxlmr.presets.config import MaskedLMConfig
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.text.masks import mask_positions
@@ -88,7 +88,9 @@ class MaskedLM(Task):
             weighted_metrics = [keras.metrics.SparseCategoricalAccuracy()]
         super().compile(optimizer, loss, weighted_metrics=weighted_metrics, **kwargs)
 
-    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+    def predict(
+        self, x: Any, batch_size: int | None = None, *, steps: int | None = None, **kwargs: Any
+    ) -> Any:
         """Logits at the mask tokens of raw texts: (n, most masks of a text, vocabulary).
 
         Rows of a text with fewer masks are padded with what has no meaning. See :meth:`fill_mask` for words.
@@ -96,9 +98,9 @@ class MaskedLM(Task):
         ``mask_selection_length`` places are answered.
         """
         if not self._is_raw(x):
-            return super().predict(x, batch_size=batch_size, **kwargs)
+            return super().predict(x, batch_size=batch_size, steps=steps, **kwargs)
         preprocessor = self._needed_preprocessor()
-        encoded = preprocessor.encode(as_texts(x))
+        encoded = preprocessor.encode(first_texts(as_texts(x), batch_size, steps))
         n_masks = max(map(len, mask_positions(encoded.ids, preprocessor.tokenizer.mask_token_id)), default=0)
         if n_masks == 0:
             return np.zeros((len(encoded.ids), 0, self.output_shape[-1]), dtype=self.compute_dtype)
@@ -134,6 +136,13 @@ class MaskedLM(Task):
             SettingError: ``top_k`` below 1, a target that the vocabulary lacks, or a model without
                 preprocessor.
             InputError: something that is no text, or pairs.
+
+        >>> model = MaskedLM.from_preset("xlm_roberta_tiny_masked_lm")
+        >>> filled = model.fill_mask("The <mask> of the <mask>", top_k=3)
+        >>> [len(best) for best in filled]
+        [3, 3]
+        >>> sorted(vars(filled[0][0]))
+        ['score', 'text', 'token', 'token_id']
         """
         columns = as_texts(texts)
         if len(columns) > 1:
@@ -148,6 +157,7 @@ class MaskedLM(Task):
                 "one, to read texts",
                 "set its preprocessor, or feed integers to predict",
             )
+        self._fitting_preprocessor()
         return self.preprocessor
 
     # --- the parts, and presets ---

@@ -8,7 +8,9 @@ import keras
 import numpy as np
 
 from sparkxlmr.errors import InputError
-from sparkxlmr.models.preprocessor import Preprocessor, Texts, as_texts, is_one
+from sparkxlmr.models.batches import new_seed, on_tensors
+from sparkxlmr.models.preprocessor import Preprocessor
+from sparkxlmr.models.texts import Texts, as_texts, is_one
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.config import check_count
 from sparkxlmr.text.masks import choose_masks, mask_positions, pack_positions
@@ -60,7 +62,10 @@ class MaskedLMPreprocessor(Preprocessor):
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         refuse_labels(y, sample_weight)
-        rng = np.random.default_rng(np.random.randint(2**31))
+        return on_tensors(self._whole_width, x)
+
+    def _whole_width(self, x: Any) -> Any:
+        rng = np.random.default_rng(new_seed())
         parts = self._hidden(as_texts(x), rng, self.sequence_length, self.mask_selection_length)
         return keras.tree.map_structure(lambda array: array[0], parts) if is_one(x) else parts
 

@@ -10,9 +10,11 @@ from typing import Any, ClassVar, TypeVar
 import keras
 import numpy as np
 
-from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.errors import SettingError
 from sparkxlmr.models import families
+from sparkxlmr.models.batches import on_tensors
 from sparkxlmr.models.families import classproperty
+from sparkxlmr.models.texts import Texts, as_texts, is_one
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
@@ -20,7 +22,6 @@ from sparkxlmr.text.packing import pack, width_for
 from sparkxlmr.text.tokenizer import Encoded
 
 P = TypeVar("P", bound="Preprocessor")
-Texts = tuple[list[str], ...]  # one list of texts, or two equally long ones for pairs
 
 
 class Preprocessor:
@@ -31,9 +32,10 @@ class Preprocessor:
         sequence_length: how many ids are kept of a text, start and end token included.
         truncate: how a pair that is too long is shortened: ``"round_robin"`` or ``"waterfall"``.
 
-    Called with one text or a list of texts, or with a tuple of two of these for pairs; answers arrays of
-    ``sequence_length`` columns, as keras-hub's. Tasks use :meth:`features` and :meth:`samples`, which pad no
-    wider than needed.
+    Called with one text or a list of texts, or with a tuple of two of these for pairs; answers int32 arrays
+    of ``sequence_length`` columns, as keras-hub's, with labels and weights passed on where they came along.
+    ``dataset.map(preprocessor)`` works on a ``tf.data.Dataset``, in batches or not. Tasks use
+    :meth:`features` and :meth:`samples`, which pad no wider than needed.
 
     Raises:
         SettingError: a ``sequence_length`` below 4, or an unknown ``truncate``.
@@ -87,10 +89,11 @@ class Preprocessor:
         return {"sequence_length": preset.sequence_length, "truncate": preset.truncate}
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        return keras.utils.pack_x_y_sample_weight(on_tensors(self._whole_width, x), y, sample_weight)
+
+    def _whole_width(self, x: Any) -> Any:
         features = self.features(as_texts(x), self.sequence_length)
-        if is_one(x):
-            features = {name: array[0] for name, array in features.items()}
-        return keras.utils.pack_x_y_sample_weight(features, y, sample_weight)
+        return {name: array[0] for name, array in features.items()} if is_one(x) else features
 
     def encode(self, texts: Texts) -> Encoded:
         """The ids of some texts or pairs (see :func:`as_texts`), cut to ``sequence_length``."""
@@ -173,45 +176,3 @@ def rows_of(encoded: Encoded, rows: Sequence[int]) -> Encoded:
         [encoded.truncated[i] for i in rows],
         None if segment_ids is None else [segment_ids[i] for i in rows],
     )
-
-
-def as_texts(x: Any) -> Texts:
-    """Raw inputs as a tuple of one list of texts, or of two equally long ones for pairs.
-
-    Raises:
-        InputError: something that is no text, or columns of different length.
-    """
-    columns = tuple(_column(part) for part in x) if isinstance(x, tuple) else (_column(x),)
-    if len(columns) > 2 or len({len(column) for column in columns}) > 1:
-        raise InputError(
-            f"The input has {len(columns)} columns of {[len(column) for column in columns]} texts",
-            "a list of texts, or a tuple of two equally long lists",
-            "pass pairs as (first_texts, second_texts)",
-        )
-    return columns
-
-
-def _column(part: Any) -> list[str]:
-    if isinstance(part, (str, bytes)):
-        part = [part]
-    elif hasattr(part, "tolist"):
-        part = part.tolist()  # numpy, pandas, and tensors of backends that hold text
-    elif hasattr(part, "numpy"):
-        part = part.numpy().tolist()
-    if not isinstance(part, Sequence):
-        part = list(part)
-    texts = [text.decode("utf-8", "replace") if isinstance(text, bytes) else text for text in part]
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(
-                f"Input {i} is {text!r} of type {type(text).__name__}",
-                "text",
-                "feed strings; a model without a preprocessor takes {'token_ids', 'padding_mask'}",
-            )
-    return texts
-
-
-def is_one(x: Any) -> bool:
-    """Whether ``x`` is a single text or a single pair, not lists of them."""
-    first = x[0] if isinstance(x, tuple) and x else x
-    return isinstance(first, (str, bytes))

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from sparkxlmr.errors import InputError
+from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.batches import TextBatches, holds_texts, is_tf_dataset, map_texts, new_seed
-from sparkxlmr.models.preprocessor import Preprocessor, Texts, as_texts
+from sparkxlmr.models.preprocessor import Preprocessor
+from sparkxlmr.models.texts import Texts, as_texts
 
 BATCH_SIZE = 32  # Keras' own default
 # What is hidden from a masked language model while it is tested: the same at every test.
@@ -23,6 +24,7 @@ class RawTextModel(keras.Model):
     them. Anything else, and everything where :attr:`preprocessor` is None, goes to Keras as it is.
     """
 
+    backbone: Any
     preprocessor: Preprocessor | None
 
     def preprocess_samples(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
@@ -43,8 +45,25 @@ class RawTextModel(keras.Model):
     ) -> Any:
         """Trains as ``keras.Model.fit`` does, on raw texts where there is a preprocessor.
 
+        Args:
+            x: n texts, a tuple of two such lists for pairs, a ``tf.data.Dataset`` of batches, or what the
+                encoder reads: a dict of int32 (n, length).
+            y: labels, (n,) whole numbers for the loss that :meth:`compile` chooses; None where the model
+                makes its own.
+            batch_size: texts a step; 32 if None.
+            sample_weight: (n,) factors of the loss.
+            validation_data: ``(x, y)`` or ``(x, y, sample_weight)``, or a data set.
+            validation_split: the share of the texts, from the end, that is held out.
+            validation_batch_size: ``batch_size`` if None.
+            shuffle: whether texts come in another order in each epoch; a data set comes as it does.
+            kwargs: ``epochs``, ``callbacks``, ``class_weight``, ``verbose``, ... of ``keras.Model.fit``.
+
+        Returns:
+            Keras' ``History``.
+
         Raises:
-            InputError: inputs that are no texts, or not as many as labels.
+            InputError: inputs that are no texts, or not as many as labels or weights.
+            SettingError: the preprocessor keeps more ids of a text than the encoder has positions for.
         """
         validation_batch_size = validation_batch_size or batch_size
         if validation_data is not None:
@@ -86,7 +105,7 @@ class RawTextModel(keras.Model):
     ) -> Any:
         """Loss and metrics as ``keras.Model.evaluate``, on raw texts where there is a preprocessor.
 
-        Where tokens are hidden at random, they are the same at every call.
+        Where tokens are hidden at random, they are the same at every call. Arguments and errors: :meth:`fit`.
         """
         if self._is_raw_dataset(x):
             x = map_texts(x, self._learn(), _TEST_SEED)
@@ -97,18 +116,32 @@ class RawTextModel(keras.Model):
             x=x, y=_array(y), batch_size=batch_size, sample_weight=_array(sample_weight), **kwargs
         )
 
-    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+    def predict(
+        self, x: Any, batch_size: int | None = None, *, steps: int | None = None, **kwargs: Any
+    ) -> Any:
         """The model's outputs as an array, one row a text, in the order of the texts.
 
         Raw texts are run in batches of similar length, each padded to the next of a few widths instead of
         always to ``sequence_length``; padding changes no output beyond float32 rounding.
+
+        Args:
+            x: as in :meth:`fit`; one text is a list of one.
+            batch_size: texts run at once; 32 if None.
+            steps: so many batches at most.
+            kwargs: ``verbose``, ``callbacks`` of ``keras.Model.predict``.
+
+        Returns:
+            An array of n rows of the model's dtype.
+
+        Raises:
+            InputError, SettingError: as :meth:`fit`.
         """
         if self._is_raw_dataset(x):
-            return super().predict(map_texts(_without_labels(x), self._answer(), _TEST_SEED), **kwargs)
+            dataset = map_texts(_without_labels(x), self._answer(), _TEST_SEED)
+            return super().predict(dataset, steps=steps, **kwargs)
         if not self._is_raw(x):
-            return super().predict(x, batch_size=batch_size, **kwargs)
-        assert self.preprocessor is not None
-        texts = as_texts(x)
+            return super().predict(x, batch_size=batch_size, steps=steps, **kwargs)
+        texts = first_texts(as_texts(x), batch_size, steps)
         if not texts[0]:
             return self._no_answer()
         batches = TextBatches(texts, self._answer(), batch_size=batch_size or BATCH_SIZE, order="length")
@@ -122,8 +155,7 @@ class RawTextModel(keras.Model):
 
     def predict_on_batch(self, x: Any) -> Any:
         if self._is_raw(x):
-            assert self.preprocessor is not None
-            x = self.preprocessor.features(as_texts(x))
+            x = self._fitting_preprocessor().features(as_texts(x))
         return super().predict_on_batch(x)
 
     # --- what is raw, and what becomes of it ---
@@ -137,13 +169,23 @@ class RawTextModel(keras.Model):
     def _is_raw_dataset(self, x: Any) -> bool:
         return self.preprocessor is not None and is_tf_dataset(x) and holds_texts(x)
 
-    def _learn(self) -> Any:
+    def _fitting_preprocessor(self) -> Preprocessor:
+        """The preprocessor, known to make no longer texts than the encoder reads."""
         assert self.preprocessor is not None
-        return self.preprocessor.samples
+        kept, most = self.preprocessor.sequence_length, self.backbone.max_sequence_length
+        if kept > most:
+            raise SettingError(
+                f"The preprocessor keeps {kept} ids of a text (sequence_length)",
+                f"at most {most}, the encoder's max_sequence_length",
+                f"set preprocessor.sequence_length = {most}",
+            )
+        return self.preprocessor
+
+    def _learn(self) -> Any:
+        return self._fitting_preprocessor().samples
 
     def _answer(self) -> Any:
-        assert self.preprocessor is not None
-        features = self.preprocessor.features
+        features = self._fitting_preprocessor().features
         return lambda texts, y, sample_weight, rng: (features(texts), None, None)
 
     def _no_answer(self) -> np.ndarray:
@@ -159,7 +201,9 @@ class RawTextModel(keras.Model):
     def _validation(self, data: Any, batch_size: int | None) -> Any:
         if self._is_raw_dataset(data):
             return map_texts(data, self._learn(), _TEST_SEED)
-        if isinstance(data, list) and all(isinstance(text, str) for text in data):
+        if isinstance(data, list) and not all(isinstance(text, str) for text in data):
+            data = tuple(data)  # Keras takes a list of x and y, too
+        elif self._is_raw(data) and not isinstance(data, tuple):
             data = (data,)  # texts alone, for a model that makes its own labels
         if not isinstance(data, tuple):
             return data
@@ -177,15 +221,28 @@ class RawTextModel(keras.Model):
         order: str = "given",
         seed: int | None = _TEST_SEED,
     ) -> TextBatches:
-        y = _array(y)
-        if y is not None and len(y) != len(texts[0]):
+        y, sample_weight = _array(y), _array(sample_weight)
+        for what, values in (("labels", y), ("sample weights", sample_weight)):
+            if values is not None and len(values) != len(texts[0]):
+                raise InputError(
+                    f"There are {len(texts[0])} texts and {len(values)} {what}",
+                    f"as many {what} as texts",
+                    "check both",
+                )
+        if y is not None and np.asarray(y).dtype.kind in "OSU":
             raise InputError(
-                f"There are {len(texts[0])} texts and {len(y)} labels",
-                "as many labels as texts",
-                "check both",
+                f"The labels are of dtype {np.asarray(y).dtype}",
+                "numbers",
+                "pass each label's place in classes: [classes.index(name) for name in names]",
             )
         size = batch_size or BATCH_SIZE
         return TextBatches(texts, self._learn(), y, sample_weight, size, order, seed)
+
+
+def first_texts(texts: Texts, batch_size: int | None, steps: int | None) -> Texts:
+    """The texts that so many batches hold; all where ``steps`` is None."""
+    n = None if steps is None else steps * (batch_size or BATCH_SIZE)
+    return tuple(column[:n] for column in texts)
 
 
 def in_given_order(found: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 import keras
 
-from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.models import families, weights
 from sparkxlmr.models.backbone import Backbone, serialized_dtype
 from sparkxlmr.models.families import classproperty
@@ -33,6 +33,10 @@ class Task(RawTextModel):
     Attributes:
         backbone: the encoder.
         preprocessor: what turns raw texts into the encoder's inputs, or None.
+
+    Raises:
+        SettingError: a preprocessor of another task or family, or a tokenizer with more ids than the encoder
+            has rows for.
     """
 
     kind: ClassVar[str]
@@ -51,12 +55,32 @@ class Task(RawTextModel):
         compile: bool = True,
         **kwargs: Any,
     ) -> None:
+        if preprocessor is not None:
+            self._check_preprocessor(backbone, preprocessor)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.dtype_policy = backbone.dtype_policy
         self.backbone = backbone
         self.preprocessor = preprocessor
         if compile:
             self.compile()
+
+    @classmethod
+    def _check_preprocessor(cls, backbone: Backbone, preprocessor: Preprocessor) -> None:
+        tokenizer = preprocessor.tokenizer
+        if (preprocessor.kind, tokenizer.family) != (cls.kind, backbone.family):
+            raise SettingError(
+                f"The preprocessor is a {type(preprocessor).__name__} over a {type(tokenizer).__name__}",
+                f"one for a {cls.__name__} on a {type(backbone).__name__}",
+                f"pass a {cls.preprocessor_cls.__name__}",
+            )
+        n_ids, n_rows = tokenizer.vocabulary_size(), backbone.shape().vocabulary_size
+        if n_ids > n_rows:
+            raise SettingError(
+                f"The tokenizer has {n_ids} ids, and the encoder a vocabulary_size of {n_rows}",
+                "a row of the token embedding for each id",
+                "pass the tokenizer that the encoder was trained with, or make the encoder with "
+                "vocabulary_size=tokenizer.vocabulary_size()",
+            )
 
     def compile(self, optimizer: Any = "auto", loss: Any = "auto", **kwargs: Any) -> None:
         """As ``keras.Model.compile``, where ``"auto"`` is a task's own choice; Adam with its usual rate.

@@ -13,8 +13,9 @@ import numpy as np
 from sparkxlmr.errors import SettingError
 from sparkxlmr.models.backbone import Backbone
 from sparkxlmr.models.layers import dense
-from sparkxlmr.models.preprocessor import TextClassifierPreprocessor, is_one
+from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.task import Task
+from sparkxlmr.models.texts import is_one
 from sparkxlmr.presets.config import TextClassifierConfig, check_count, check_dropout
 from sparkxlmr.presets.contents import Contents, default_labels
 from sparkxlmr.presets.preset import Preset
@@ -64,6 +65,8 @@ class TextClassifier(Task):
     ) -> None:
         check_count("num_classes", num_classes)
         check_dropout(dropout)
+        if hidden_dim is not None:
+            check_count("hidden_dim", hidden_dim)
         if classes is not None and len(classes) != num_classes:
             raise SettingError(
                 f"There are {len(classes)} label names for {num_classes} classes",

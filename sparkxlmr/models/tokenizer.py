@@ -13,6 +13,7 @@ import numpy as np
 from sparkxlmr.errors import OutputError, SettingError
 from sparkxlmr.models import families
 from sparkxlmr.models.families import classproperty
+from sparkxlmr.models.texts import as_column, is_one
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.families import tokenizer_for
@@ -41,6 +42,13 @@ class Tokenizer:
         SettingError: a ``dtype`` that holds no ids, or ``settings`` that the family has not.
         PresetNotFoundError, DamagedModelError, NotAPresetError: no file, no SentencePiece model, or one of
             another family.
+
+    >>> tokenizer = Tokenizer.from_preset("xlm_roberta_tiny_language_id")
+    >>> ids = tokenizer("a small text <mask>")
+    >>> ids[-1] == tokenizer.mask_token_id == tokenizer.vocabulary_size() - 1
+    True
+    >>> tokenizer.detokenize(ids)
+    'a small text'
     """
 
     family: ClassVar[str]
@@ -90,14 +98,17 @@ class Tokenizer:
         """Ids of one text (a list) or of several (a list of lists); pieces where ``dtype`` is ``"string"``.
 
         With ``sequence_length`` an array: (length,) for one text, (n, length) for several.
+
+        Raises:
+            InputError: something that is no text.
         """
-        if isinstance(inputs, str):
-            return self.tokenize([inputs])[0]
+        if is_one(inputs):
+            return self.tokenize(as_column(inputs))[0]
         start = [self.text.bos_id] if self.add_bos else []
         end = [self.text.eos_id] if self.add_eos else []
         length = self.sequence_length
         room = None if length is None else max(length - len(start) - len(end), 0)
-        rows = [[*start, *found[:room], *end][:length] for found in self.text.tokenize(list(inputs))]
+        rows = [[*start, *found[:room], *end][:length] for found in self.text.tokenize(as_column(inputs))]
         if self.dtype == "string":
             pad = [] if length is None else [self.text.id_to_token(self.text.pad_id)] * length
             named = [[self.text.id_to_token(i) for i in row] for row in rows]

@@ -32,13 +32,15 @@ class XLMRobertaBackbone(Backbone):
         dropout: of embeddings, attention and layers while training.
         max_sequence_length: the most ids that fit.
         dtype: a dtype policy, for example ``"bfloat16"`` or ``"mixed_float16"``.
-        layer_norm_epsilon, activation, attention_dropout: 1e-5, ``"gelu"`` and ``dropout`` in every published
-            XLM-R; keras-hub cannot read presets with others.
+        layer_norm_epsilon: of every normalisation.
+        activation: of the feed-forward layers: ``"gelu"``, ``"gelu_tanh"`` or ``"relu"``.
+        attention_dropout: of the attention's probabilities while training; None is ``dropout``.
+
+    The last three are 1e-5, ``"gelu"`` and ``dropout`` in every published XLM-R; keras-hub cannot read
+    presets with others.
 
     Raises:
         SettingError: a number that no encoder can have (:class:`sparkxlmr.presets.config.BackboneConfig`).
-        activation: of the feed-forward layers: ``"gelu"``, ``"gelu_tanh"`` or ``"relu"``.
-        attention_dropout: of the attention's probabilities while training; None is ``dropout``.
 
     >>> import numpy as np
     >>> backbone = XLMRobertaBackbone(vocabulary_size=50, num_layers=1, num_heads=2, hidden_dim=8,
@@ -164,7 +166,7 @@ class XLMRobertaTextClassifier(TextClassifier):
             num_classes,
             preprocessor,
             activation,
-            hidden_dim or backbone.shape().hidden_dim,
+            backbone.shape().hidden_dim if hidden_dim is None else hidden_dim,
             dropout,
             **kwargs,
         )
