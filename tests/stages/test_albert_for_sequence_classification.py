@@ -4,6 +4,7 @@ families' stages share is tested with XLM-R's."""
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -43,7 +44,11 @@ def pipeline(*stages):
 
 def test_scores_are_hugging_faces_and_a_saved_pipeline_keeps_them(spark, folder, tmp_path, monkeypatch):
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
-    chosen = [row for row, text in enumerate(expected["texts"]) if text.strip() and "<pad>" not in text]
+    # Of one text the recorded attention mask is another; "www" is cut the other way round by SentencePiece
+    # before 0.2.2.
+    unlike = re.compile(r"<pad>|www|^\s*$")
+    chosen = [row for row, text in enumerate(expected["texts"]) if not unlike.search(text)]
+    assert len(chosen) >= 110
     texts = [expected["texts"][row] for row in chosen]
     model = pipeline(classifier(folder)).fit(spark.range(0))
     found = answers(spark, model, texts)
