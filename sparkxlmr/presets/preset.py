@@ -169,9 +169,18 @@ class Preset(Description):
         """The family's tokenizer over the preset's vocabulary, with its settings.
 
         Raises:
-            NotAPresetError: as :meth:`proto`, or the vocabulary is of another family.
+            NotAPresetError: as :meth:`proto`, or the vocabulary is of another family, or has ids for which
+                the encoder has no embedding.
         """
-        return tokenizer_for(self.config.family, self.proto(), self.tokenizer_settings)
+        tokenizer = tokenizer_for(self.config.family, self.proto(), self.tokenizer_settings)
+        if tokenizer.vocabulary_size > self.config.vocabulary_size:
+            raise NotAPresetError(
+                f"The vocabulary of {self.path} has {tokenizer.vocabulary_size} ids, and its encoder "
+                f"embeddings for {self.config.vocabulary_size}",
+                "an embedding for each id",
+                "copy or fetch the preset again; vocabulary and weights are of two models",
+            )
+        return tokenizer
 
     def vocabulary(self) -> Path:
         """The file of the SentencePiece model, known to be there; :meth:`proto` works without a file too.

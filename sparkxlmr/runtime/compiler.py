@@ -46,7 +46,7 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
             "the preset of a text classifier or of a masked language model",
             "train one first",
         )
-    vocabulary = preset.proto()
+    vocabulary = preset.text_tokenizer().proto  # what fits neither family nor weights is refused here
     require_installed(engine)
     folder = Path(folder).absolute()
     partial = partial_path(folder.parent, "compiling")

@@ -99,6 +99,12 @@ def test_a_preset_without_tokenizer_is_refused_before_it_is_compiled(preset, tmp
         compile_bundle(Preset.open(preset.path), "openvino", tmp_path / "b")
 
 
+def test_a_vocabulary_larger_than_the_embeddings_is_refused(preset, tmp_path):
+    smaller = replace(preset.config, vocabulary_size=preset.config.vocabulary_size - 1)
+    with pytest.raises(NotAPresetError, match=str(smaller.vocabulary_size)):
+        compile_bundle(replace(preset, config=smaller), "openvino", tmp_path / "bundle")
+
+
 def test_a_copied_preset_brings_its_bundle(preset, compilations, tmp_path, monkeypatch):
     """As git, a wheel or another machine copies it: other paths, other times of change, no right to write."""
     own = compile_bundle(preset, "openvino", preset.path / "bundles" / "openvino")
