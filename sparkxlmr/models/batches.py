@@ -171,6 +171,7 @@ def on_tensors(preprocess: Callable[[Any], Any], x: Any) -> Any:
     flat = keras.tree.flatten(x)
     if tensorflow is None or not any(map(tensorflow.is_symbolic_tensor, flat)):
         return preprocess(x)
+    preprocess = tensorflow.autograph.experimental.do_not_convert(preprocess)  # plain Python, not a graph
     single = flat[0].shape.rank == 0
     made = preprocess(keras.tree.map_structure(lambda _: "a" if single else np.array(["a"]), x))
     arrays = [np.asarray(array) for array in keras.tree.flatten(made)]
