@@ -47,7 +47,7 @@ def test_jax_without_tensorflow(fixtures, tmp_path):
     n = 4
     classifiers = {
         name: json.loads((fixtures / name / "expected.json").read_text("utf-8"))
-        for name in ("keras_hub/xlmr_text_classifier", "keras_hub/albert_text_classifier")
+        for name in ("keras_hub/xlmr_text_classifier",)  # ALBERT below
     }
     masked_lm = "hugging_face/albert_masked_lm"
     expected = json.loads((fixtures / masked_lm / "expected.json").read_text("utf-8"))[:n]
