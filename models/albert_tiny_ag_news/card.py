@@ -15,6 +15,16 @@ from ag_news import cards
 from recipe import RECIPE
 
 USE = """```python
+from sparkxlmr.annotator import AlbertForSequenceClassification
+
+topic = (
+    AlbertForSequenceClassification.pretrained("albert_tiny_ag_news")
+    .setInputCols(["document", "token"])
+    .setOutputCol("topic")
+)
+```
+
+```python
 from sparkxlmr.models import AlbertTextClassifier
 
 classifier = AlbertTextClassifier.from_preset("albert_tiny_ag_news")

@@ -19,4 +19,4 @@ from ag_news.making import main
 from recipe import RECIPE
 
 if __name__ == "__main__":
-    main(RECIPE, __doc__, bundle=True)
+    main(RECIPE, __doc__)

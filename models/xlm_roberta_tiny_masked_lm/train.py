@@ -33,6 +33,8 @@ from sparkxlmr.models import (
     XLMRobertaTokenizer,
 )
 from sparkxlmr.models.weights import assign
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.compiler import compile_bundle
 from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
 
 _VOCABULARYS = ("vocabulary_pieces", "vocabulary_share", "normalization", "character_coverage", "seed")
@@ -174,6 +176,7 @@ def save(state: dict, vocabulary: Path, probe: list[np.ndarray], recipe: Recipe,
         if apart > 1e-3:
             raise AssertionError(f"the model's logits are up to {apart} from those of the training step")
     model.save_to_preset(out, weights_dtype="float16")
+    compile_bundle(Preset.open(out), "openvino", out / "bundles" / "openvino")
     print(f"wrote {out}; the forward passes agree to {apart:.1e}", flush=True)
 
 

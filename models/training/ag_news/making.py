@@ -20,7 +20,7 @@ _PROBE = 64
 _OF_THE_TEACHERS = ("n_folds", "seed")
 
 
-def main(recipe: Recipe, description: str, bundle: bool) -> None:
+def main(recipe: Recipe, description: str) -> None:
     args = _arguments(description)
     given = {n: getattr(args, n) for n in ("epochs", "seed") if getattr(args, n) is not None}
     recipe, work = replace(recipe, **given), args.work or args.out / ".training"
@@ -34,8 +34,6 @@ def main(recipe: Recipe, description: str, bundle: bool) -> None:
     checkpoint = work / f"checkpoint-{_fingerprint(rows, recipe.as_dict())}.npz"
     state = fit(Texts(proto, texts, judged, rows.labels, recipe), proto, checkpoint, held, recipe)
     preset.save(state, proto, rows.texts[:_PROBE], recipe, args.out)
-    if bundle:
-        preset.compile_for_openvino(args.out)
 
 
 def _arguments(description: str) -> argparse.Namespace:

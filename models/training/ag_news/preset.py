@@ -21,7 +21,8 @@ _APART = 1e-3
 
 
 def save(state: State, proto: bytes, texts: list[str], recipe: Recipe, out: Path) -> None:
-    """Puts the weights into the package's class, checks on `texts` that it computes the same, writes it."""
+    """Puts the weights into the package's class, checks on `texts` that it computes the same, writes it and
+    its bundle."""
     model = _classifier(proto, recipe)
     assign(model, state)
     own = network.predict(state, encode(proto, texts, recipe), recipe)
@@ -29,11 +30,8 @@ def save(state: State, proto: bytes, texts: list[str], recipe: Recipe, out: Path
     if not apart < _APART:
         raise AssertionError(f"the model's logits are up to {apart} from those of the training step")
     model.save_to_preset(out, weights_dtype="float16")
+    compile_bundle(Preset.open(out), "openvino", out / "bundles" / "openvino")
     print(f"wrote {out}; the two forward passes agree to {apart:.1e}", flush=True)
-
-
-def compile_for_openvino(folder: Path) -> None:
-    compile_bundle(Preset.open(folder), "openvino", folder / "bundles" / "openvino")
 
 
 def _classifier(proto: bytes, recipe: Recipe) -> Any:
