@@ -63,7 +63,8 @@ class Backbone(keras.Model):
         """The encoder of a preset, without its head.
 
         Args:
-            preset: a built-in name, or the path of a preset or Hugging Face checkpoint folder.
+            preset: a built-in name, the path of a preset or Hugging Face checkpoint folder, or a handle
+                (``hf://``, ``kaggle://``, an fsspec URL).
             load_weights: False leaves the weights at their random start.
             kwargs: go to the constructor and replace what the preset says (``dtype="bfloat16"``,
                 ``dropout=0.0``).

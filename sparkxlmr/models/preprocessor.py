@@ -39,6 +39,12 @@ class Preprocessor:
 
     Raises:
         SettingError: a ``sequence_length`` below 4, or an unknown ``truncate``.
+
+    >>> name = "xlm_roberta_tiny_language_id"
+    >>> preprocessor = TextClassifierPreprocessor.from_preset(name, sequence_length=8)
+    >>> x, y = preprocessor(["one text", "and another"], [0, 1])
+    >>> {name: (str(array.dtype), array.shape) for name, array in x.items()}
+    {'token_ids': ('int32', (2, 8)), 'padding_mask': ('int32', (2, 8))}
     """
 
     kind: ClassVar[str]

@@ -148,12 +148,15 @@ class RawTextModel(keras.Model):
         return in_given_order(super().predict(batches.feed(), **kwargs), batches.rows)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """One step of training on these samples; arguments and errors: :meth:`fit`."""
         return super().train_on_batch(*self._samples(x, y, sample_weight, None), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
+        """Loss and metrics of these samples, as :meth:`evaluate` has them."""
         return super().test_on_batch(*self._samples(x, y, sample_weight, _TEST_SEED), **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
+        """The model's outputs for these inputs in one batch, as an array; see :meth:`predict`."""
         if self._is_raw(x):
             x = self._fitting_preprocessor().features(as_texts(x))
         return super().predict_on_batch(x)
