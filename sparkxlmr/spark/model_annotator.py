@@ -69,11 +69,13 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         lang: str | None = None,
         remote_loc: str | PathLike[str] | None = None,
     ) -> Self:
-        """A stage with the model of a built-in name or of a preset folder.
+        """A stage with the model of a built-in name, of a preset folder, or of a handle.
 
-        - `name`: e.g. "xlm_roberta_tiny_language_id", or a path; left out: the stage's default model.
+        - `name`: e.g. "xlm_roberta_tiny_language_id", a path, or what else
+          :func:`sparkxlmr.presets.handles.resolve` takes (`hf://org/name`, `s3://...`); left out: the stage's
+          default model.
         - `lang`: accepted as in Spark NLP; names are unique here, so it chooses nothing.
-        - `remote_loc`: a folder of presets in which `name` is looked up instead.
+        - `remote_loc`: a folder of presets, or its URL, in which `name` is looked up instead.
 
         Raises PresetNotFoundError, NotAPresetError or DamagedModelError; SettingError where no name is given
         and the stage has no default model.
@@ -85,7 +87,7 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
                 "the name or the folder of a model; this package ships none for this stage",
                 f'call {cls.__name__}.pretrained("path/of/a/preset")',
             )
-        return cls()._accept(Preset.open(name if remote_loc is None else Path(remote_loc) / name))
+        return cls()._accept(Preset.open(name if remote_loc is None else _within(remote_loc, name)))
 
     @classmethod
     def loadSavedModel(
@@ -153,6 +155,17 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
             "batch_size": self.getBatchSize() if self.isSet(self.batchSize) else None,
             "lower_case": not self.getCaseSensitive() if self.isSet(self.caseSensitive) else None,
         }
+
+
+def _within(place: str | PathLike[str], name: str | PathLike[str]) -> str | Path:
+    """A model in a folder, or below a URL, which no Path may hold.
+
+    >>> _within("s3://bucket/models/", "tiny")
+    's3://bucket/models/tiny'
+    """
+    if isinstance(place, str) and "://" in place:
+        return f"{place.rstrip('/')}/{name}"
+    return Path(place) / name
 
 
 @lru_cache(maxsize=256)
