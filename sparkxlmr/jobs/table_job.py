@@ -221,7 +221,7 @@ def add_arguments(parser: argparse.ArgumentParser, default_model: str) -> None:
         "--model",
         default=default_model,
         metavar="NAME_OR_PATH",
-        help="a model that ships, or a preset's folder",
+        help="a model that ships, a preset's folder, or a handle (hf://org/name)",
     )
     parser.add_argument(
         "--format", choices=OUTPUT_FORMATS, help="of the output (default: OUT's suffix, else parquet)"

@@ -95,21 +95,20 @@ def test_classifiers(name, way, golden):
         for part in ("token_ids", "segment_ids"):
             if part in expected:
                 assert found[part].tolist() == [expected[part][i] for i in rows]
-    np.testing.assert_allclose(
-        model.predict(texts, verbose=0), np.array(expected["logits"])[rows], atol=LOGIT
-    )
+    check_logits(model.predict(texts, verbose=0), np.array(expected["logits"])[rows])
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", [name for name in CLASSIFIERS if "xlmr" in name])
-def test_pairs(name, golden):
-    peer, model = golden(name, "opened")
+def test_pairs(name, way, golden):
+    peer, model = golden(name, way)
     expected = peer.expected("expected_pairs.json")
     pairs = tuple(map(list, zip(*expected["pairs"], strict=True)))
     if "input_ids" in expected:
         assert model.preprocessor.encode(pairs).ids == expected["input_ids"]
     else:
         assert model.preprocessor(pairs)["token_ids"].tolist() == expected["token_ids"]
-    np.testing.assert_allclose(model.predict(pairs, verbose=0), expected["logits"], atol=LOGIT)
+    check_logits(model.predict(pairs, verbose=0), np.array(expected["logits"]))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -139,6 +138,12 @@ def test_masked_integers(way, golden):
         for place in range(len(ids) if row < len(found) else 0):
             mine = best[row, place]
             check_ranks(mine, found[row, place, mine], ids[place], logits[place], LOGIT)
+
+
+def check_logits(found, expected) -> None:
+    np.testing.assert_allclose(found, expected, atol=LOGIT)
+    probabilities = [np.exp(each) / np.exp(each).sum(-1, keepdims=True) for each in (found, expected)]
+    np.testing.assert_allclose(*probabilities, atol=PROBABILITY)
 
 
 def check_ranks(found_ids, found, ids, expected, tolerance) -> None:
