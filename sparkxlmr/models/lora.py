@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.models.weights import path_ending
 from sparkxlmr.presets.lora_file import PARTS, lora_layers, read_lora, write_lora
 
 _ENDING = ".lora.h5"
@@ -53,11 +54,12 @@ def save(backbone: Any, path: str | PathLike[str]) -> None:
     if not enabled:
         raise SettingError("No layer of this encoder has LoRA", "one", "call enable_lora(rank) first")
     rank = next(iter(enabled.values())).lora_rank
-    write_lora(_checked(path), rank, {name: matrix.numpy() for name, matrix in _matrices(enabled).items()})
+    arrays = {name: matrix.numpy() for name, matrix in _matrices(enabled).items()}
+    write_lora(path_ending(path, _ENDING), rank, arrays)
 
 
 def load(backbone: Any, path: str | PathLike[str]) -> None:
-    rank, names = lora_layers(_checked(path))
+    rank, names = lora_layers(path_ending(path, _ENDING))
     if not _enabled(backbone):
         layers = backbone.named_layers()
         strange = [name for name in names if not hasattr(layers.get(name), "enable_lora")]
@@ -82,8 +84,3 @@ def _enabled(backbone: Any) -> dict[str, Any]:
 def _matrices(enabled: dict[str, Any]) -> dict[str, Any]:
     return {f"{name}/{part}": getattr(layer, part) for name, layer in enabled.items() for part in PARTS}
 
-
-def _checked(path: str | PathLike[str]) -> Path:
-    if not str(path).endswith(_ENDING):
-        raise SettingError(f"The file is called {str(path)!r}", f"a name that ends in {_ENDING}", "rename it")
-    return Path(path)

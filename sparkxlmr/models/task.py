@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import keras
+import numpy as np
 
 from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.models import families, weights
@@ -15,8 +16,10 @@ from sparkxlmr.models.backbone import Backbone, serialized_dtype
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.raw_texts import RawTextModel
+from sparkxlmr.presets import keras_hub_weights
 from sparkxlmr.presets.config import TaskConfig
 from sparkxlmr.presets.contents import Contents
+from sparkxlmr.presets.files import write_file_whole
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 
@@ -158,6 +161,7 @@ class Task(RawTextModel):
                 (``hf://``, ``kaggle://``, an fsspec URL).
             load_weights: False leaves all weights at their random start.
             preprocessor: None feeds integers; left out, the preset's own is used.
+            load_task_weights: False leaves the head alone at its random start.
             dtype: the dtype policy of encoder and head (``"bfloat16"``, ``"mixed_float16"``).
             kwargs: further arguments of the class, in place of what the preset says; ``num_classes`` puts a
                 new head of so many classes, at its random start, on the preset's encoder.
@@ -167,6 +171,7 @@ class Task(RawTextModel):
                 :meth:`sparkxlmr.presets.preset.Preset.open`.
             SettingError: the preset has no head of this kind, and no new one was asked for.
         """
+        load_head = kwargs.pop("load_task_weights", True)
         opened = Preset.open(preset)
         made = families.class_for(cls, opened, cls._kind_in(opened))
         head = made.saved_head(opened, kwargs)
@@ -175,7 +180,7 @@ class Task(RawTextModel):
             kwargs["preprocessor"] = preprocessor
         encoder = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
         model = made(made.backbone_cls.from_shape(opened.config, **encoder), **{**(head or {}), **kwargs})
-        if load_weights and head is None:
+        if load_weights and (head is None or not load_head):
             weights.assign(model.backbone, opened.weights(head=False))
         elif load_weights:
             weights.assign(model, opened.weights())
@@ -223,6 +228,35 @@ class Task(RawTextModel):
             OutputError: the folder cannot be written.
         """
         return write_preset(preset_dir, self.contents(), weights_dtype, max_shard_size)
+
+    def has_task_weights(self) -> bool:
+        """Whether this task has weights beside its encoder's; every task here has."""
+        return bool(self.head_layers())
+
+    def save_task_weights(self, filepath: str | PathLike[str]) -> None:
+        """Writes the head's weights alone, float32, as the ``task.weights.h5`` of a keras-hub preset.
+
+        Raises:
+            SettingError: a name that does not end in ``.weights.h5``, or the model was quantized.
+            OutputError: the file cannot be written.
+        """
+        config, head, state = self.backbone.shape(), self.head_config(), weights.state_of(self)
+
+        def write(fresh: Path) -> None:
+            keras_hub_weights.write_head(fresh, config, head, state, np.dtype("float32"))
+
+        write_file_whole(weights.path_ending(filepath, ".weights.h5"), write)
+
+    def load_task_weights(self, filepath: str | PathLike[str]) -> None:
+        """Reads what :meth:`save_task_weights` or keras-hub wrote; the encoder stays as it is.
+
+        Raises:
+            SettingError: a name that does not end in ``.weights.h5``.
+            DamagedModelError, WeightsError: no such file, or weights of another head.
+        """
+        path = weights.path_ending(filepath, ".weights.h5")
+        head = keras_hub_weights.read_head(path, self.backbone.shape(), self.head_config())
+        weights.assign(self, {**weights.state_of(self), **head})
 
     def export_to_transformers(self, path: str | PathLike[str]) -> Path:
         """Writes the task as a checkpoint folder that Hugging Face's ``transformers`` loads, head included.

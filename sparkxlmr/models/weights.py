@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -69,6 +71,17 @@ def assign(model: Any, state: Mapping[str, np.ndarray]) -> None:
         tables.refuse_shape(name, state[name].shape, tuple(variable.shape), where)
     for name, variable in variables.items():
         variable.assign(np.asarray(state[name], dtype=np.float32))
+
+
+def path_ending(path: str | PathLike[str], ending: str) -> Path:
+    """The path of a weights file, whose name must end as Keras and keras-hub ask for.
+
+    Raises:
+        SettingError: it ends otherwise.
+    """
+    if not str(path).endswith(ending):
+        raise SettingError(f"The file is called {str(path)!r}", f"a name that ends in {ending}", "rename it")
+    return Path(path)
 
 
 def _places(model: Any) -> Iterator[tuple[str, Any, str]]:

@@ -8,7 +8,10 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+
+from sparkxlmr.errors import OutputError
 
 # what was hashed before in this process, by what tells that a file is still the same one
 _HASHES: dict[tuple[str, int, int, int, int], str] = {}
@@ -45,6 +48,25 @@ def partial_path(folder: Path, purpose: str) -> Path:
             # Another process may be removing it too: what is gone is gone.
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     return folder / f".{purpose}-{uuid.uuid4().hex}"
+
+
+def write_file_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Lets ``write`` fill a file beside, which takes the place of ``path`` once it is complete and on disk.
+
+    Raises:
+        OutputError: the file cannot be written; what stood at ``path`` is still there.
+    """
+    fresh = path.with_name(f".writing-{uuid.uuid4().hex}")
+    try:
+        write(fresh)
+        to_disk(fresh)
+        fresh.replace(path)
+    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where it cannot close the file
+        raise OutputError(
+            f"{path} cannot be written: {error}", "a folder with room", "choose another"
+        ) from error
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _is_old(path: Path) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError, SparkxlmrError, WeightsError
 from sparkxlmr.presets import tables
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig
 from sparkxlmr.presets.contents import Contents
 from sparkxlmr.presets.keras_hub import read_json
 from sparkxlmr.presets.tables import Entry, refuse_names, refuse_shape
@@ -211,18 +212,41 @@ def write_weights(folder: Path, contents: Contents, dtype: np.dtype[Any], max_sh
         _write_shards(folder, groups, encoder, contents.weights, dtype, max_shard_size)
     else:
         _write_file(folder / MODEL, groups, encoder, contents.weights, dtype)
-    if contents.task is None:
-        return
-    name = f"{architecture.hub_name}_{contents.task.kind}"
+    if contents.task is not None:
+        write_head(folder / TASK, contents.config, contents.task, contents.weights, dtype)
+
+
+def write_head(
+    path: Path,
+    config: BackboneConfig,
+    task: TaskConfig,
+    weights: Mapping[str, np.ndarray],
+    dtype: np.dtype[Any],
+) -> None:
+    """Writes a head's weights alone, which is what ``task.weights.h5`` of a preset holds."""
+    architecture = tables.of(config)
+    name = f"{architecture.hub_name}_{task.kind}"
     groups = {
         "": name,
-        **architecture.head_groups[contents.task.kind],
+        **architecture.head_groups[task.kind],
         "optimizer": "adam",
         "preprocessor": f"{name}_preprocessor",
         "preprocessor/tokenizer": f"{architecture.hub_name}_tokenizer",
     }
-    head = [entry for entry in table if entry.hub_file == "task"]
-    _write_file(folder / TASK, groups, head, contents.weights, dtype, has_optimizer=True)
+    _write_file(path, groups, _head(config, task), weights, dtype, has_optimizer=True)
+
+
+def read_head(path: Path, config: BackboneConfig, task: TaskConfig) -> dict[str, np.ndarray]:
+    """What :func:`write_head`, or keras-hub, wrote, under canonical names.
+
+    Raises:
+        DamagedModelError, WeightsError: as :func:`read_weights`.
+    """
+    return read_arrays([path], _head(config, task))
+
+
+def _head(config: BackboneConfig, task: TaskConfig) -> list[Entry]:
+    return [entry for entry in tables.entries(config, task) if entry.hub_file == "task"]
 
 
 def _size(entry: Entry, dtype: np.dtype[Any]) -> int:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from sparkxlmr.errors import DamagedModelError, OutputError
+from sparkxlmr.errors import DamagedModelError
 from sparkxlmr.presets.config import check_count
-from sparkxlmr.presets.files import to_disk
+from sparkxlmr.presets.files import write_file_whole
 from sparkxlmr.presets.keras_hub_weights import read_arrays
 from sparkxlmr.presets.tables import Entry
 
@@ -26,20 +25,13 @@ def write_lora(path: Path, rank: int, arrays: Mapping[str, np.ndarray]) -> None:
     """
     import h5py
 
-    fresh = path.with_name(f".writing-{uuid.uuid4().hex}")
-    try:
+    def write(fresh: Path) -> None:
         with h5py.File(fresh, "w") as file:
             file.attrs[_RANK] = rank
             for name, array in arrays.items():
                 file.create_dataset(name, data=array)
-        to_disk(fresh)
-        fresh.replace(path)
-    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where it cannot close the file
-        raise OutputError(
-            f"{path} cannot be written: {error}", "a folder with room", "choose another"
-        ) from error
-    finally:
-        fresh.unlink(missing_ok=True)
+
+    write_file_whole(path, write)
 
 
 def lora_layers(path: Path) -> tuple[int, list[str]]:

@@ -26,7 +26,7 @@ def test_python_examples_run(
         exec(compile(example, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "deu_Latn" in printed
-    assert "Sports" in printed
+    assert "['Sports', 'Business']" in printed
     assert "The president of the United " in printed
 
 
