@@ -84,7 +84,7 @@ def main() -> None:
         first = answers(stage, df)
         second = answers(stage, df)
         result["ways"][way] = {
-            "hash": stage._bundle(spark)[0].hash,
+            "hash": stage._distributed(spark)[0].hash,
             "scores": first,
             "repeats": bool(np.array_equal(first, second)),
         }
@@ -93,7 +93,7 @@ def main() -> None:
     result["without engine"] = failure(spark, stages["path"], df, "openvino")
     hidden = classifier(folder, "path-hidden")
     hidden._transform(df)  # compiled, so that only the executors' view is missing
-    bundle = hidden._bundle(spark)[0]
+    bundle = hidden._distributed(spark)[0]
     frame = hidden.transform(df)
     bundle.folder.rename(folder / "moved")
     try:
@@ -104,7 +104,7 @@ def main() -> None:
     spark = cluster(1, **{"spark.io.encryption.enabled": "true"})
     stage = classifier(folder, "broadcast-encrypted")
     result["encrypted"] = answers(stage, documents(spark))
-    result["encrypted hash"] = stage._bundle(spark)[0].hash
+    result["encrypted hash"] = stage._distributed(spark)[0].hash
     print("RESULT " + json.dumps(result))
     spark.stop()
 
