@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.models import MaskedLM, Task, fill_mask
+from sparkxlmr.models import MaskedLM, Task, fill_mask, weights
 from sparkxlmr.models.batches import TextBatches
 
 from .conftest import SENTENCES
@@ -220,6 +220,8 @@ def test_a_preset_keeps_how_tokens_are_hidden(family, tmp_path):
     }
     text = f"the {family.mask} fox"
     np.testing.assert_allclose(again.predict([text], verbose=0), model.predict([text], verbose=0), atol=1e-6)
+    empty = weights.state_of(Task.from_preset(tmp_path, load_weights=False))
+    assert (empty["masked_lm.dense.kernel"] != weights.state_of(model)["masked_lm.dense.kernel"]).any()
     # The other tasks of the family load it too, with a head of their own.
     classifier = family.named("TextClassifier").from_preset(tmp_path, num_classes=2)
     assert classifier.predict(SENTENCES, verbose=0).shape == (4, 2)

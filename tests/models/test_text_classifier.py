@@ -384,3 +384,12 @@ def test_a_preprocessor_of_longer_texts_than_the_encoder(families, kind):
             use(SENTENCES, *labels)
     model.preprocessor.sequence_length = 40
     assert len(model.predict_on_batch(["fox " * 60])) == 1
+
+
+def test_preprocess_samples(family):
+    model, texts = family.classifier(), ["the quick brown fox", "is the earth round"]
+    x, y, sample_weight = model.preprocess_samples(texts, [2, 0], [1.0, 0.5])
+    assert {name: array.shape for name, array in x.items()} == dict.fromkeys(model.input, (2, 16))
+    assert (y.tolist(), sample_weight.tolist()) == ([2, 0], [1.0, 0.5])
+    np.testing.assert_array_equal(model.predict_on_batch(x), model.predict_on_batch(texts))
+    assert model.preprocess_samples(x) is x
