@@ -12,7 +12,8 @@ PYTHON ?= python3
 VENV_PYTHON := .venv/bin/python
 SETUP := tests/environments/environment.py
 MATRIX := tests/environments/matrix.py
-PYTEST_ARGS ?=
+# These share one Spark session, and Spark takes the cores itself: one process; all others run side by side.
+SPARK_TESTS := tests/spark tests/stages tests/cluster tests/doors
 
 .PHONY: help demo test test-matrix test-peers docs cluster-env clean
 
@@ -27,7 +28,12 @@ test:
 	@$(PYTHON) $(SETUP) test
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m mypy
-	$(VENV_PYTHON) -m pytest --doctest-modules sparkxlmr tests $(PYTEST_ARGS)
+ifdef PYTEST_ARGS
+	$(VENV_PYTHON) -m pytest --doctest-modules $(PYTEST_ARGS)
+else
+	$(VENV_PYTHON) -m pytest --doctest-modules sparkxlmr tests $(SPARK_TESTS:%=--ignore=%) -n auto --maxprocesses 4 --dist loadfile
+	$(VENV_PYTHON) -m pytest $(SPARK_TESTS)
+endif
 
 test-matrix:
 	@$(PYTHON) $(MATRIX)
