@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 warnings.filterwarnings("ignore")
@@ -35,3 +37,16 @@ python_maximum_signature_line_length = 100
 html_theme = "furo"
 html_title = f"sparkxlmr {version}"
 html_show_sourcelink = False
+
+
+def _own_signature(app: Any, what: str, name: str, obj: Any, *_: Any) -> tuple[str, str] | None:
+    """A Keras model's arguments are those of its constructor; Keras' ``__new__`` hides them."""
+    if what != "class" or "__init__" not in vars(obj) or not hasattr(obj, "from_preset"):
+        return None
+    signature = inspect.signature(obj.__init__)
+    own = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()][1:]
+    return str(inspect.Signature(own)), ""
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-signature", _own_signature)
