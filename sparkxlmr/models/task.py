@@ -240,7 +240,8 @@ class Task(RawTextModel):
             SettingError: a name that does not end in ``.weights.h5``, or the model was quantized.
             OutputError: the file cannot be written.
         """
-        config, head, state = self.backbone.shape(), self.head_config(), weights.state_of(self)
+        config, head = self.backbone.shape(), self.head_config()
+        state = weights.state_of(self, head_only=True)
 
         def write(fresh: Path) -> None:
             keras_hub_weights.write_head(fresh, config, head, state, np.dtype("float32"))
@@ -256,7 +257,7 @@ class Task(RawTextModel):
         """
         path = weights.path_ending(filepath, ".weights.h5")
         head = keras_hub_weights.read_head(path, self.backbone.shape(), self.head_config())
-        weights.assign(self, {**weights.state_of(self), **head})
+        weights.assign(self, head, head_only=True)
 
     def export_to_transformers(self, path: str | PathLike[str]) -> Path:
         """Writes the task as a checkpoint folder that Hugging Face's ``transformers`` loads, head included.

@@ -23,29 +23,29 @@ _PARTS: tuple[tuple[type, tuple[tuple[str, str], ...]], ...] = (
 _TABLE = (("embeddings", ""),)
 
 
-def variables_of(model: Any) -> dict[str, keras.Variable]:
+def variables_of(model: Any, head_only: bool = False) -> dict[str, keras.Variable]:
     """The variables of a backbone or task of this package under their canonical names.
 
     The names are those of :mod:`sparkxlmr.presets.tables`, kernels (in, out). Where LoRA adds to a variable,
-    it is the one below.
+    it is the one below. ``head_only`` leaves a task's encoder out.
     """
     return {
         name: getattr(layer, attribute if getattr(layer, f"_{attribute}", None) is None else f"_{attribute}")
-        for name, layer, attribute in _places(model)
+        for name, layer, attribute in _places(model, head_only)
     }
 
 
-def state_of(model: Any) -> dict[str, np.ndarray]:
+def state_of(model: Any, head_only: bool = False) -> dict[str, np.ndarray]:
     """All weights of a backbone or task as arrays under their canonical names; float32 unless wider.
 
     Models of any backend and dtype give the same names and shapes, so that a state moves between them. What
-    LoRA adds is merged in.
+    LoRA adds is merged in. ``head_only`` leaves a task's encoder out.
 
     Raises:
         SettingError: the model was quantized, so that its weights are no longer there.
     """
     state = {}
-    for name, layer, attribute in _places(model):
+    for name, layer, attribute in _places(model, head_only):
         if layer.quantization_mode is not None:
             raise SettingError(
                 f"{type(model).__name__} was quantized to {layer.quantization_mode}",
@@ -58,13 +58,13 @@ def state_of(model: Any) -> dict[str, np.ndarray]:
     return state
 
 
-def assign(model: Any, state: Mapping[str, np.ndarray]) -> None:
-    """Gives each variable of a backbone or task its array.
+def assign(model: Any, state: Mapping[str, np.ndarray], head_only: bool = False) -> None:
+    """Gives each variable of a backbone or task its array; ``head_only`` leaves a task's encoder as it is.
 
     Raises:
         WeightsError: an array is missing, unused or of another shape; then no variable was changed.
     """
-    variables = variables_of(model)
+    variables = variables_of(model, head_only)
     where = f"the given state for {type(model).__name__}"
     tables.refuse_names(variables.keys() - state.keys(), state.keys() - variables.keys(), where)
     for name, variable in variables.items():
@@ -84,8 +84,9 @@ def path_ending(path: str | PathLike[str], ending: str) -> Path:
     return Path(path)
 
 
-def _places(model: Any) -> Iterator[tuple[str, Any, str]]:
+def _places(model: Any, head_only: bool) -> Iterator[tuple[str, Any, str]]:
     """(canonical name, layer, its attribute) of each weight."""
-    for name, layer in model.named_layers().items():
+    layers = model.head_layers() if head_only else model.named_layers()
+    for name, layer in layers.items():
         for attribute, ending in next((parts for kind, parts in _PARTS if isinstance(layer, kind)), _TABLE):
             yield name + ending, layer, attribute
