@@ -26,6 +26,8 @@ OTHERS = {
 EXCEPTIONS = {
     # Inside the function that feeds Keras' loops on its TensorFlow backend; other backends never reach it.
     ("sparkxlmr.models.batches", "tensorflow"),
+    # Inside the methods that name Spark's types; a process without Spark uses the rest.
+    ("sparkxlmr.text.annotation", "pyspark"),
 }
 FRAMEWORKS = {"tensorflow", "openvino", "keras", "jax", "torch", "nncf"}
 

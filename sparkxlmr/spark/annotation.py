@@ -14,18 +14,17 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
-from sparkxlmr.spark.annotation_value import Annotation
+from sparkxlmr.text.annotation import CATEGORY, DOCUMENT, SENTENCE_EMBEDDINGS, TOKEN, Annotation
 
 __all__ = [
-    "ANNOTATION_STRUCT", "ANNOTATION_TYPE", "ANNOTATOR_TYPE_KEY", "CATEGORY", "DOCUMENT", "TOKEN",
-    "Annotation", "annotation", "annotation_array", "annotator_type", "bind", "is_annotation_field",
-    "no_embeddings", "quoted", "same_type", "with_annotations",
+    "ANNOTATION_STRUCT", "ANNOTATION_TYPE", "ANNOTATOR_TYPE_KEY", "CATEGORY", "DOCUMENT",
+    "SENTENCE_EMBEDDINGS", "TOKEN", "Annotation", "annotation", "annotation_array", "annotator_type", "bind",
+    "is_annotation_field", "no_embeddings", "quoted", "same_type", "with_annotations",
 ]  # fmt: skip
 
 ANNOTATION_STRUCT = Annotation.dataType()
 ANNOTATION_TYPE = Annotation.arrayType()
 ANNOTATOR_TYPE_KEY = "annotatorType"
-DOCUMENT, TOKEN, CATEGORY = "document", "token", "category"
 
 
 def same_type(left: DataType, right: DataType) -> bool:

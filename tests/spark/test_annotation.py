@@ -52,7 +52,7 @@ def test_value():
 
 def test_value_needs_no_pyspark():
     code = (
-        "import sys; from sparkxlmr.spark.annotation_value import Annotation; Annotation('token', 0, 0, 'x');"
+        "import sys; from sparkxlmr.text.annotation import Annotation; Annotation('token', 0, 0, 'x');"
         "sys.exit('pyspark' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

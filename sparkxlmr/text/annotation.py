@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Row
     from pyspark.sql.types import ArrayType, StructType
 
+# Annotator types, Spark NLP's words.
+DOCUMENT, TOKEN, CATEGORY, SENTENCE_EMBEDDINGS = "document", "token", "category", "sentence_embeddings"
+
 
 @dataclass
 class Annotation:
