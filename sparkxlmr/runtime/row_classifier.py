@@ -47,6 +47,9 @@ class RowOptions:
     - `top`: only the best so many scores of a text are kept; None keeps all, in the order of the label ids.
     - `lower_case`: whether texts are lower-cased first; None as the preset says.
     - `row_scores`: also the scores of the row as a whole (the mean over its texts), for numeric columns.
+    - `row_logits`: likewise its logits.
+    - `pairs`: each text of a row is read together with the row's second text.
+    - `stride`: a longer text is read in windows, of which neighbours share so many pieces; None cuts it off.
     """
 
     max_length: int
@@ -57,6 +60,9 @@ class RowOptions:
     top: int | None = None
     lower_case: bool | None = None
     row_scores: bool = False
+    row_logits: bool = False
+    pairs: bool = False
+    stride: int | None = None
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from sparkxlmr.errors import InputError, NotAPresetError
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.row_classifier import RowOptions
+from sparkxlmr.runtime.stage_options import row_options
 from sparkxlmr.spark import scoring
 from sparkxlmr.spark.annotation import CATEGORY, DOCUMENT, TOKEN, bind, quoted, with_annotations
 from sparkxlmr.spark.compat import case_sensitive
@@ -48,11 +48,14 @@ class SequenceClassifier(ModelAnnotator):
                 "rename them in the preset's task.json (classes)",
             )
 
+    def _check_settings(self, bundle: Bundle) -> None:
+        row_options(self._chosen(), bundle)
+
     def _transform(self, df: DataFrame) -> DataFrame:
         document = quoted(self._input_fields(df)[DOCUMENT].name)
         self._check_new_columns(df)
         bundle, ref = self._distributed(df.sparkSession)
-        options = self._options(bundle)
+        options = row_options(self._chosen(), bundle)
         scored = scoring.scored(document["result"], ref, options)
         if not options.row_scores:
             # One expression, and so one projection: only through one does Spark push a limit below the UDF.
@@ -85,22 +88,6 @@ class SequenceClassifier(ModelAnnotator):
                     f"choose another name, or drop the column {column!r} first",
                 )
             taken.add(fold(column or ""))
-
-    def _options(self, bundle: Bundle) -> RowOptions:
-        activation = self.getActivation()
-        if self.getMultilabel() or (
-            not self.isSet(self.activation) and bundle.manifest.activation == "sigmoid"
-        ):
-            activation = "sigmoid"
-        return RowOptions(
-            max_length=self._length(bundle),
-            activation=activation,
-            threshold=self.getThreshold(),
-            coalesce=self.getCoalesceSentences(),
-            top=self.setting("topScores"),
-            row_scores=self.isDefined(self.predictionCol) or self.isDefined(self.probabilityCol),
-            **self._reading(),  # type: ignore[arg-type]
-        )
 
 
 def _nominal(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from pyspark.sql import DataFrame
 
-from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.row_mask_filler import FillOptions
+from sparkxlmr.runtime.stage_options import fill_options
 from sparkxlmr.spark import mask_filling
 from sparkxlmr.spark.annotation import DOCUMENT, TOKEN, bind, quoted, with_annotations
 from sparkxlmr.spark.model_annotator import ModelAnnotator
@@ -37,16 +36,7 @@ class MaskedLanguageModel(ModelAnnotator):
             # Refused here, where it can be told which one the vocabulary lacks.
             target_ids(self.model.text_tokenizer(), self.getTargets())
         bundle, ref = self._distributed(df.sparkSession)
-        filled = mask_filling.filled(document["result"], ref, self._options(bundle))
+        filled = mask_filling.filled(document["result"], ref, fill_options(self._chosen(), bundle))
         # One expression, and so one projection: only through one does Spark push a limit below the UDF.
         column = bind(filled, lambda result: mask_filling.token_annotations(result, document))
         return with_annotations(df, self.required("outputCol"), column, self.output_type)
-
-    def _options(self, bundle: Bundle) -> FillOptions:
-        targets = self.setting("targets")
-        return FillOptions(
-            max_length=self._length(bundle),
-            top_k=self.getTopK(),
-            targets=None if targets is None else tuple(targets),
-            **self._reading(),  # type: ignore[arg-type]
-        )

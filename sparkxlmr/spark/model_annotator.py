@@ -17,6 +17,7 @@ from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engine_choice import resolve_engine, resolve_precision
 from sparkxlmr.runtime.host import verified_folder
+from sparkxlmr.runtime.stage_options import Chosen, text_length
 from sparkxlmr.spark.annotator import Annotator
 from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
 from sparkxlmr.spark.distribution import distribute
@@ -133,28 +134,16 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         bundle = verified_folder(bundle_for(self.model, engine))
         _tell_once(self.model.name, bundle.hash, engine, precision)
         # What depends on the bundle is refused before anything is sent.
-        self._length(bundle)
+        self._check_settings(bundle)
         return bundle, distribute(bundle, self.getDistribution(), spark, precision)
 
-    def _length(self, bundle: Bundle) -> int:
-        """Pieces of a text that are read. Raises SettingError where more are asked for than the model has."""
-        length = int(self.getMaxSentenceLength())
-        if length <= bundle.max_length:
-            return length
-        if self.isSet(self.maxSentenceLength):
-            raise SettingError(
-                f"{type(self).__name__}: maxSentenceLength is {length}",
-                f"at most {bundle.max_length}, what the model {self.model.name} allows",
-                f"call setMaxSentenceLength({bundle.max_length})",
-            )
-        return bundle.max_length
+    def _check_settings(self, bundle: Bundle) -> None:
+        """Refuse settings that the model does not allow. Raises SettingError."""
+        text_length(self._chosen(), bundle)
 
-    def _reading(self) -> dict[str, int | bool | None]:
-        """How texts are read, as the options of pure functions take it; None where nothing was set."""
-        return {
-            "batch_size": self.getBatchSize() if self.isSet(self.batchSize) else None,
-            "lower_case": not self.getCaseSensitive() if self.isSet(self.caseSensitive) else None,
-        }
+    def _chosen(self) -> Chosen:
+        """This stage's settings for the functions of `runtime.stage_options`."""
+        return self.chosen(self.model.name)
 
 
 def _within(place: str | PathLike[str], name: str | PathLike[str]) -> str | Path:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from pyspark.ml.param import Param, Params
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.runtime.stage_options import Chosen
 
 Self = TypeVar("Self", bound="Settings")
 _NO_DEFAULT: Any = ...  # a singleton that pickles
@@ -256,6 +257,12 @@ class Settings(Params):
         param = self.getParam(name)
         value = self.getOrDefault(param) if self.isDefined(param) else None
         return list(value) if isinstance(value, list) else value
+
+    def chosen(self, model: str = "it was given") -> Chosen:
+        """All settings as plain values, for functions that know no Spark; `model`: its name, for messages."""
+        values = {param.name: self.setting(param.name) for param in self.params}
+        explicit = frozenset(param.name for param in self.params if self.isSet(param))
+        return Chosen(values, explicit, type(self).__name__, model)
 
     def required(self, name: str) -> Any:
         """The value of a setting that has to be there.
