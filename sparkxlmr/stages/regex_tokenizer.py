@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from pyspark.sql import Column, DataFrame
 
+from sparkxlmr.runtime.cutting_options import separator_rules
 from sparkxlmr.spark.annotation import DOCUMENT, TOKEN
 from sparkxlmr.spark.annotator import Annotator, AnnotatorSettings
 from sparkxlmr.spark.compat import ensure_worker_python
 from sparkxlmr.spark.cutting import token_annotations
 from sparkxlmr.spark.params import param
-from sparkxlmr.text.separators import SeparatorRules, separator_finder
 
 
 class RegexTokenizer(Annotator):
@@ -47,17 +47,4 @@ class RegexTokenizer(Annotator):
 
     def _annotation_column(self, df: DataFrame, columns: dict[str, Column]) -> Column:
         ensure_worker_python(df.sparkSession)
-        return token_annotations(columns[DOCUMENT], self._separator_rules())
-
-    def _separator_rules(self) -> SeparatorRules:
-        """The settings as plain rules, compiled once here so that a bad pattern shows on the driver."""
-        rules = SeparatorRules(
-            pattern=self.setting("pattern"),
-            to_lowercase=self.setting("toLowercase"),
-            min_length=self.setting("minLength"),
-            max_length=self.setting("maxLength"),
-            trim_whitespace=self.setting("trimWhitespace"),
-            preserve_position=self.setting("preservePosition"),
-        )
-        separator_finder(rules)
-        return rules
+        return token_annotations(columns[DOCUMENT], separator_rules(self.chosen()))

@@ -7,12 +7,13 @@ from typing import ClassVar
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from sparkxlmr.runtime.cutting_options import sentence_rules
 from sparkxlmr.spark.annotation import DOCUMENT, quoted, with_annotations
 from sparkxlmr.spark.annotator import Annotator
 from sparkxlmr.spark.compat import ensure_worker_python
 from sparkxlmr.spark.cutting import sentence_annotations
 from sparkxlmr.spark.params import param
-from sparkxlmr.text.sentences import STRATEGIES, SentenceRules, sentence_finder
+from sparkxlmr.text.sentences import STRATEGIES
 
 
 class SentenceDetector(Annotator):
@@ -58,7 +59,7 @@ class SentenceDetector(Annotator):
 
     def _annotation_column(self, df: DataFrame, columns: dict[str, Column]) -> Column:
         ensure_worker_python(df.sparkSession)
-        return sentence_annotations(columns[DOCUMENT], self._sentence_rules())
+        return sentence_annotations(columns[DOCUMENT], sentence_rules(self.chosen()))
 
     def _transform(self, df: DataFrame) -> DataFrame:
         detected = super()._transform(df)
@@ -67,18 +68,3 @@ class SentenceDetector(Annotator):
         name, one = self.required("outputCol"), f"__{self.uid}"
         rows = detected.select("*", F.explode(quoted(name)).alias(one))
         return with_annotations(rows, name, F.array(quoted(one)), self.output_type).drop(one)
-
-    def _sentence_rules(self) -> SentenceRules:
-        """The settings as plain rules, compiled once here so that a bad pattern shows on the driver."""
-        rules = SentenceRules(
-            use_abbreviations=self.setting("useAbbreviations"),
-            detect_lists=self.setting("detectLists"),
-            custom_bounds=tuple(self.setting("customBounds")),
-            use_custom_bounds_only=self.setting("useCustomBoundsOnly"),
-            custom_bounds_strategy=self.setting("customBoundsStrategy"),
-            split_length=self.setting("splitLength"),
-            min_length=self.setting("minLength"),
-            max_length=self.setting("maxLength"),
-        )
-        sentence_finder(rules)
-        return rules

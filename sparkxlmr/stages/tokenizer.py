@@ -6,12 +6,13 @@ from typing import Any, ClassVar, TypeVar
 
 from pyspark.sql import Column, DataFrame
 
+from sparkxlmr.runtime.cutting_options import word_rules
 from sparkxlmr.spark.annotation import DOCUMENT, TOKEN
 from sparkxlmr.spark.annotator import Annotator, AnnotatorEstimator, AnnotatorSettings
 from sparkxlmr.spark.compat import ensure_worker_python
 from sparkxlmr.spark.cutting import token_annotations
 from sparkxlmr.spark.params import param
-from sparkxlmr.text.words import CONTEXT_CHARS, WordRules, word_finder
+from sparkxlmr.text.words import CONTEXT_CHARS
 
 Self = TypeVar("Self", bound="TokenizerSettings")
 
@@ -79,25 +80,6 @@ class TokenizerSettings(AnnotatorSettings):
         """Add an infix pattern that is tried before the others."""
         return self._put("infixPatterns", [value, *(self.setting("infixPatterns") or [])])
 
-    def _word_rules(self) -> WordRules:
-        """The settings as plain rules, compiled once here so that a bad pattern shows on the driver."""
-        infixes = self.setting("infixPatterns")
-        rules = WordRules(
-            target_pattern=self.setting("targetPattern"),
-            context_chars=tuple(self.setting("contextChars")),
-            prefix_pattern=self.setting("prefixPattern"),
-            suffix_pattern=self.setting("suffixPattern"),
-            infix_patterns=None if infixes is None else tuple(infixes),
-            exceptions=tuple(self.setting("exceptions") or ()),
-            case_sensitive_exceptions=self.setting("caseSensitiveExceptions"),
-            split_pattern=self.setting("splitPattern"),
-            split_chars=tuple(self.setting("splitChars") or ()),
-            min_length=self.setting("minLength"),
-            max_length=self.setting("maxLength"),
-        )
-        word_finder(rules)
-        return rules
-
 
 class TokenizerModel(TokenizerSettings, Annotator):
     r"""Cut documents or sentences into tokens: words, and the punctuation around them.
@@ -113,7 +95,7 @@ class TokenizerModel(TokenizerSettings, Annotator):
 
     def _annotation_column(self, df: DataFrame, columns: dict[str, Column]) -> Column:
         ensure_worker_python(df.sparkSession)
-        return token_annotations(columns[DOCUMENT], self._word_rules())
+        return token_annotations(columns[DOCUMENT], word_rules(self.chosen()))
 
 
 class Tokenizer(TokenizerSettings, AnnotatorEstimator):
@@ -146,5 +128,5 @@ class Tokenizer(TokenizerSettings, AnnotatorEstimator):
             listed = [line for line in lines if line.strip()]
             model.setParams(exceptions=[*listed, *(self.setting("exceptions") or [])])
         if isinstance(model, TokenizerModel):
-            model._word_rules()
+            word_rules(model.chosen())
         return model
