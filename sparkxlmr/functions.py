@@ -22,6 +22,7 @@ from pyspark.sql.types import BooleanType, DataType  # noqa: E402
 
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, CATEGORY, Annotation, with_annotations  # noqa: E402
 from sparkxlmr.spark.compat import ensure_worker_python  # noqa: E402
+from sparkxlmr.text.score_text import SCORE_TEXT  # noqa: E402
 
 __all__ = [
     "explode_annotations_col", "filter_by_annotations_col", "label", "labels", "map_annotations",
@@ -31,9 +32,6 @@ __all__ = [
 
 Annotations = list[Annotation]
 Udf = Callable[..., Column]
-
-# How a score stands in metadata: a float32 as text, so always with a point. Counts, as `sentence`, have none.
-_SCORE = r"^-?\d+\.\d+(E-?\d+)?$|^NaN$"
 
 
 def label(column: str | Column) -> Column:
@@ -61,7 +59,7 @@ def score(column: str | Column, of: str | None = None) -> Column:
     first = F.get(_column(column), F.lit(0))
     own = F.when(first["annotatorType"] == CATEGORY, first["result"]).otherwise(F.lit("score"))
     text = F.try_element_at(first["metadata"], own if of is None else F.lit(of))
-    return F.when(text.rlike(_SCORE), text.cast("float")).alias("score")
+    return F.when(text.rlike(SCORE_TEXT), text.cast("float")).alias("score")
 
 
 def scores(column: str | Column) -> Column:
@@ -71,7 +69,7 @@ def scores(column: str | Column) -> Column:
         column: a column of ``category`` annotations, by name or as Column.
     """
     metadata = F.get(_column(column), F.lit(0))["metadata"]
-    texts = F.map_filter(metadata, lambda _, text: text.rlike(_SCORE))
+    texts = F.map_filter(metadata, lambda _, text: text.rlike(SCORE_TEXT))
     return F.transform_values(texts, lambda _, text: text.cast("float")).alias("scores")
 
 

@@ -22,6 +22,7 @@ from pyspark.ml.param import Param, Params
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.stage_options import Chosen
+from sparkxlmr.text.annotation_html import table_html
 
 Self = TypeVar("Self", bound="Settings")
 _NO_DEFAULT: Any = ...  # a singleton that pickles
@@ -220,6 +221,11 @@ def _getter(name: str, method: str, setting: Setting) -> Callable[..., Any]:
     return getter
 
 
+def _shown(value: Any) -> str:
+    text = "" if value is None else repr(value)
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
 class Settings(Params):
     """Base of every stage: settings declared with :func:`param`.
 
@@ -275,6 +281,17 @@ class Settings(Params):
             setter = f"set{name[0].upper()}{name[1:]}"
             raise SettingError(f"{type(self).__name__}: {name} is not set", "a value", f"call {setter}(...)")
         return value
+
+    def _repr_html_(self) -> str:
+        """What notebooks show: each setting, its value and meaning, everything escaped."""
+        rows = [
+            (p.name, _shown(self.setting(p.name)), "set" if self.isSet(p) else "", p.doc) for p in self.params
+        ]
+        return table_html(self._title(), ("setting", "value", "", "meaning"), rows)
+
+    def _title(self) -> str:
+        """What stands above the settings in a notebook."""
+        return type(self).__name__
 
     def _put(self: Self, name: str, value: Any) -> Self:
         if value is None:

@@ -49,6 +49,12 @@ class Annotation:
 
     __str__ = __repr__
 
+    def _repr_html_(self) -> str:
+        """What notebooks show: label, place and scores, everything escaped."""
+        from sparkxlmr.text.annotation_html import annotation_html
+
+        return annotation_html(self)
+
     @staticmethod
     def dataType() -> StructType:
         """The Spark type of one annotation, with the nullability of Spark NLP's JVM side."""
