@@ -10,6 +10,12 @@ from sparkxlmr.errors import SettingError
 # Far above any model's, and low enough that a spoilt number is refused before lists of that length are made.
 MOST_CLASSES, MOST_LAYERS = 1_000_000, 1_000
 ACTIVATIONS = ("gelu", "gelu_tanh", "relu")
+#: what may stand on the logits of a classifier that is kept in a preset, by Keras' names
+HEAD_ACTIVATIONS = (
+    "softmax", "log_softmax", "sparsemax", "sigmoid", "hard_sigmoid", "log_sigmoid", "tanh", "hard_tanh",
+    "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "hard_silu", "hard_swish",
+    "mish", "softplus", "softsign", "exponential",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -209,8 +215,8 @@ def check_epsilon(value: float) -> None:
         raise SettingError(f"layer_norm_epsilon is {value}", "a small positive number", "1e-5 is usual")
 
 
-def check_activation(value: str) -> None:
-    if value not in ACTIVATIONS:
+def check_activation(value: str, known: tuple[str, ...] = ACTIVATIONS) -> None:
+    if value not in known:
         raise SettingError(
-            f"activation is {value!r}", f"one of {', '.join(map(repr, ACTIVATIONS))}", "pass one of them"
+            f"activation is {value!r:.100}", f"one of {', '.join(map(repr, known))}", "pass one of them"
         )

@@ -18,6 +18,7 @@ from sparkxlmr.presets.config import (
 )
 
 DEFAULT_SEQUENCE_LENGTH = 512
+TRUNCATIONS = ("round_robin", "waterfall")
 DEFAULT_TRUNCATE = "round_robin"
 # keras-hub's: which share of a text's pieces is hidden, how many at most, and what stands there instead.
 DEFAULT_MASKING = {

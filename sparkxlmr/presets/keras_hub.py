@@ -10,6 +10,8 @@ from typing import Any
 
 from sparkxlmr.errors import NotAPresetError
 from sparkxlmr.presets.config import (
+    ACTIVATIONS,
+    HEAD_ACTIVATIONS,
     AlbertConfig,
     BackboneConfig,
     MaskedLMConfig,
@@ -21,6 +23,7 @@ from sparkxlmr.presets.contents import (
     DEFAULT_MASKING,
     DEFAULT_SEQUENCE_LENGTH,
     DEFAULT_TRUNCATE,
+    TRUNCATIONS,
     Description,
     default_labels,
     masking_of,
@@ -46,7 +49,8 @@ def describe(folder: Path) -> Description:
     """Reads the JSON files of a keras-hub preset folder.
 
     Raises:
-        NotAPresetError: a file is no JSON object of the expected kind, or describes another architecture.
+        NotAPresetError: a file is no JSON object of the expected kind, describes another architecture, or
+            names an activation or a truncation that is not known.
         SettingError: a number that no model can have.
     """
     document = read_json(folder / CONFIG)
@@ -70,7 +74,9 @@ def describe(folder: Path) -> Description:
         task=task,
         labels=labels,
         sequence_length=min(length, config.max_sequence_length),
-        truncate=str(told.get("truncate") or DEFAULT_TRUNCATE),
+        truncate=_known(
+            "truncate", told.get("truncate") or DEFAULT_TRUNCATE, TRUNCATIONS, folder / PREPROCESSOR
+        ),
         tokenizer_settings=_tokenizer_settings(folder / TOKENIZER),
         masking=masking_of(task, _masking(told, folder / PREPROCESSOR)),
     )
@@ -110,6 +116,8 @@ def _backbone_config(document: Mapping[str, Any], architecture: Architecture, pa
     names = {field.name for field in fields(made)}.difference(ENCODER_EXTRAS)
     numbers = {name: inner[name] for name in names if name in inner}
     numbers |= {name: document[name] for name in ENCODER_EXTRAS if name in document}
+    if "activation" in numbers:
+        _known("activation", numbers["activation"], ACTIVATIONS, path)
     try:
         return made(**numbers)
     except TypeError as error:
@@ -132,9 +140,11 @@ def _task_config(
     try:
         if classes[found] == MaskedLMConfig.kind:
             given = {name: document[name] for name in HEAD_EXTRAS if name in document}
+            if "activation" in given:
+                _known("activation", given["activation"], ACTIVATIONS, path)
             standard = MaskedLMConfig.of_keras_hub(config)
             return MaskedLMConfig(**{**{name: getattr(standard, name) for name in HEAD_EXTRAS}, **given})
-        return _classifier_config(_inner(document, path), config)
+        return _classifier_config(_inner(document, path), config, path)
     except (KeyError, TypeError) as error:
         raise NotAPresetError(
             f"{path} lacks or spoils a number of the head: {error}",
@@ -143,17 +153,19 @@ def _task_config(
         ) from error
 
 
-def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig) -> TextClassifierConfig:
+def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig, path: Path) -> TextClassifierConfig:
     activation = inner.get("activation")
     if isinstance(activation, Mapping):  # some Keras versions write a function as {"class_name": ..., ...}
         activation = activation.get("config")
-    if not isinstance(activation, str | None):
-        raise TypeError(f"activation {activation!r:.100}")
+    if activation in (None, "linear"):
+        activation = None
+    else:
+        _known("activation", activation, HEAD_ACTIVATIONS, path)
     pooled = isinstance(config, AlbertConfig)  # the pooler stands before the logits
     return TextClassifierConfig(
         num_classes=inner["num_classes"],
         hidden_dim=None if pooled else inner.get("hidden_dim") or config.hidden_dim,
-        activation=None if activation == "linear" else activation,
+        activation=activation,
         dropout=inner.get("dropout", 0.1 if pooled else 0.0),
     )
 
@@ -196,6 +208,16 @@ def _masking(told: Mapping[str, Any], path: Path) -> dict[str, Any]:
                 f"{path} has {name} {value!r}", "a number from 0 to 1", "save the preset again"
             )
     return found
+
+
+def _known(what: str, name: Any, known: tuple[str, ...], path: Path) -> str:
+    if not isinstance(name, str) or name not in known:
+        raise NotAPresetError(
+            f"{path} has {what} {name!r:.100}",
+            f"one of {', '.join(map(repr, known))}",
+            "save the preset again",
+        )
+    return name
 
 
 def _inner(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:

@@ -20,7 +20,12 @@ import numpy as np
 from sparkxlmr import __version__
 from sparkxlmr.errors import OutputError, SettingError
 from sparkxlmr.presets import keras_hub, keras_hub_weights, tables
-from sparkxlmr.presets.config import MaskedLMConfig, TextClassifierConfig
+from sparkxlmr.presets.config import (
+    HEAD_ACTIVATIONS,
+    MaskedLMConfig,
+    TextClassifierConfig,
+    check_activation,
+)
 from sparkxlmr.presets.contents import Contents, masking_of
 from sparkxlmr.presets.files import sha256_of, to_disk
 from sparkxlmr.presets.tables import Architecture
@@ -59,9 +64,12 @@ def write_preset(
 
     Raises:
         WeightsError: weights are missing, unused, of another shape, or too large for float16.
-        SettingError: an unknown dtype, or a shard too small for the largest weight.
+        SettingError: an unknown dtype, a shard too small for the largest weight, or a classifier with an
+            activation of one's own.
         OutputError: the folder cannot be written.
     """
+    if isinstance(contents.task, TextClassifierConfig) and contents.task.activation is not None:
+        check_activation(contents.task.activation, HEAD_ACTIVATIONS)
     if weights_dtype not in ("float32", "float16"):
         raise SettingError(
             f"weights_dtype is {weights_dtype!r}", "'float32' or 'float16'", "pass one of them"

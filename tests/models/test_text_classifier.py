@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -346,8 +347,17 @@ def test_settings_that_cannot_be_used(tiny, tmp_path):
         model(tiny.backbone, num_classes=3, classes=["a", "b"])
     with pytest.raises(SettingError, match="2 label names for 3 classes"):
         tiny.save_to_preset(tmp_path, classes=["a", "b"])
+    with pytest.raises(SettingError, match="activation is "):
+        model(tiny.backbone, num_classes=3, activation=lambda logits: logits).save_to_preset(tmp_path)
     with pytest.raises(NotAPresetError):
         model.from_preset(tmp_path)
+
+
+def test_the_activations_that_a_preset_may_name_are_keras_own():
+    from sparkxlmr.presets.config import HEAD_ACTIVATIONS
+
+    for name in HEAD_ACTIVATIONS:
+        assert callable(keras.activations.get(name))
 
 
 def test_a_preprocessor_that_does_not_fit(families, tmp_path):
