@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,24 @@ class Preset(Description):
     name: str
     vocabulary_path: Path
     layout: str
+
+    #: engines that run it; None: all
+    engines: ClassVar[tuple[str, ...] | None] = None
+
+    @property
+    def family(self) -> str:
+        """``"xlm_roberta"`` or ``"albert"``."""
+        return self.config.family
+
+    @property
+    def task_kind(self) -> str | None:
+        """``"text_classifier"``, ``"masked_lm"``, or None for a bare encoder."""
+        return None if self.task is None else self.task.kind
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a text at most, the special ones at its ends included."""
+        return self.config.max_sequence_length
 
     @classmethod
     def open(cls, handle: str | PathLike[str]) -> Preset:
