@@ -10,13 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparkxlmr.spark.attach import attach
     from sparkxlmr.spark.session import start
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "start"]
+__all__ = ["__version__", "attach", "start"]
 
-_WHERE = {"start": "sparkxlmr.spark.session"}
+_WHERE = {"attach": "sparkxlmr.spark.attach", "start": "sparkxlmr.spark.session"}
 
 
 def __getattr__(name: str) -> Any:

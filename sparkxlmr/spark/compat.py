@@ -30,6 +30,12 @@ def is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 
+def session_key(spark: SparkSession) -> str:
+    """What a file, artifact or broadcast lives as long as: the application; under Connect, the session."""
+    connect: Any = spark  # classic sessions have no session_id in 3.5
+    return str(connect.session_id if is_connect(spark) else spark.sparkContext.applicationId)
+
+
 def is_local(spark: SparkSession) -> bool:
     """Whether tasks run on the driver's own machine, in its JVM (`local`, `local[4]`)."""
     master = "" if is_connect(spark) else conf(spark, "spark.master", "")

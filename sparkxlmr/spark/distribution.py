@@ -7,6 +7,7 @@
   them. Each JVM holds a piece in memory while it passes.
 
 Whatever the way, a worker opens a folder whose content was held to the hash: unpacked, or read, once a host.
+Under Connect, where this process sees nothing of the executors, one task looks first whether they can run it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
@@ -26,22 +26,27 @@ from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.host import unpacked_once, verified_folder
-from sparkxlmr.spark.compat import conf, is_connect, is_local
+from sparkxlmr.spark.compat import conf, is_connect, is_local, session_key
 from sparkxlmr.spark.model_ref import WAYS, ModelRef
+from sparkxlmr.spark.probe import check
 
 #: Bytes of one broadcast variable: Spark refuses 2 GB, and each JVM holds a whole one while it arrives.
 PIECE = 256 << 20
 #: Session setting by which a user says that driver and executors see the same folders: "auto" is then "path".
 SHARED_DISK = "spark.sparkxlmr.sharedDisk"
+#: Where executors mount storage that a Connect client's machine has under the same name (Databricks).
+MOUNTED = (Path("/Volumes"), Path("/dbfs"))
 #: Models whose broadcast pieces executors are asked to keep; workers have unpacked those of the others.
 MAX_BROADCAST = 4
 
 #: What this process has sent already: (session or context, bundle hash, way) -> reference; latest used last.
 _sent: dict[tuple[str, str, str], ModelRef] = {}
+#: What executors of a Connect session were asked about already: (session, engine, how the model travels).
+_checked: set[tuple[str, str, str, str]] = set()
 
 
-def resolve_way(way: str, spark: SparkSession) -> str:
-    """The way that "auto" means in this session; any other way as it is.
+def resolve_way(way: str, spark: SparkSession, folder: Path | None = None) -> str:
+    """The way that "auto" means in this session for a bundle in `folder`; any other way as it is.
 
     Raises SettingError for an unknown way, and for "broadcast" under Connect, which has none.
     """
@@ -58,20 +63,24 @@ def resolve_way(way: str, spark: SparkSession) -> str:
     if way != "auto":
         return way
     shared = conf(spark, SHARED_DISK, "false").strip().lower() == "true"
-    return "path" if shared or is_local(spark) else "files"
+    mounted = folder is not None and is_connect(spark) and not {*folder.parents}.isdisjoint(MOUNTED)
+    return "path" if shared or mounted or is_local(spark) else "files"
 
 
 def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) -> ModelRef:
     """Send a verified bundle on its way, once a session, and return what the executors need to find it.
 
-    `way` is one of :data:`WAYS`; `precision` is passed on to the predictor.
+    `way` is one of :data:`WAYS`; `precision` is passed on to the predictor. Raises what
+    :func:`sparkxlmr.spark.probe.check` raises where a Connect server's executors cannot run it.
     """
-    way = resolve_way(way, spark)
+    way = resolve_way(way, spark, bundle.folder)
     # A worker of an engine without use for GPUs leaves its devices alone: the user's own functions run there.
     assigned = not is_local(spark) and engine_named(bundle.engine).uses_gpu
     if way == "path":
-        return ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
-    key = (_session_key(spark), bundle.hash, way)
+        ref = ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
+        _check_once(spark, ref, bundle.engine)
+        return ref
+    key = (session_key(spark), bundle.hash, way)
     if key not in _sent:
         archive = pack(bundle, folder_in_home("archives"))
         pieces: tuple[Any, ...] = ()
@@ -84,7 +93,18 @@ def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) ->
         _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, pieces=pieces)
     _sent[key] = _sent.pop(key)
     _release_broadcasts(key[0])
+    _check_once(spark, _sent[key], bundle.engine)
     return replace(_sent[key], precision=precision, assigned=assigned)
+
+
+def _check_once(spark: SparkSession, ref: ModelRef, engine: str) -> None:
+    """Under Connect let one task look for the package, the engine and the model; once a session and model."""
+    if not is_connect(spark):
+        return
+    key = (session_key(spark), engine, ref.way, ref.place)
+    if key not in _checked:
+        check(spark, ref, engine)
+        _checked.add(key)
 
 
 def _release_broadcasts(session: str) -> None:
@@ -110,6 +130,8 @@ def arrived(ref: ModelRef) -> Bundle:
     if ref.way == "path":
         return verified_folder(_visible(Path(ref.place), ref.hash))
     if ref.way == "files":
+        from pyspark import SparkFiles  # not in a client of Connect that has no Spark
+
         return unpacked_once(ref.hash, Path(SparkFiles.get(ref.place)))
     return unpacked_once(ref.hash, lambda archive: _join(ref.pieces, archive))
 
@@ -129,12 +151,6 @@ def _visible(folder: Path, bundle_hash: str) -> Bundle:
             "copy the model again, or use setDistribution('files')",
         )
     return bundle
-
-
-def _session_key(spark: SparkSession) -> str:
-    """What a file or broadcast lives as long as: the Spark application, or under Connect the session."""
-    connect: Any = spark  # classic sessions have no session_id in 3.5
-    return str(connect.session_id if is_connect(spark) else spark.sparkContext.applicationId)
 
 
 def _broadcast(spark: SparkSession, archive: Path) -> tuple[Any, ...]:

@@ -29,7 +29,8 @@ def on_executor(name: str, module: str, function: str, *arguments: Any) -> Batch
             raise ImportError(
                 f"This executor's Python cannot import sparkxlmr ({error}). Expected the same package as "
                 "on the driver. To mend it: install sparkxlmr on every executor, or ship an environment "
-                "that has it (--archives env.tar.gz#env with spark.pyspark.python=./env/bin/python)."
+                "that has it (--archives env.tar.gz#env with spark.pyspark.python=./env/bin/python); where "
+                "only sparkxlmr itself is missing, call sparkxlmr.attach(spark)."
             ) from None
         yield from run(*arguments, batches)
 
