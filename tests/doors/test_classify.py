@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,7 @@ from sparkxlmr.cli import main
 from sparkxlmr.jobs import classify as job
 from sparkxlmr.jobs import storage, table_job
 from sparkxlmr.jobs.tables import read_table
+from sparkxlmr.runtime.classification import softmax
 
 pytestmark = pytest.mark.usefixtures("spark")
 
@@ -313,6 +315,21 @@ def test_a_sigmoid_model_gives_its_best_label_or_none(spark, here, fixtures):
     assert classify("in.csv", "--output", "none.jsonl", "--model", str(here / "none")) == 0
     rows = [json.loads(line) for part in parts(here / "none.jsonl", "json") for line in part.open()]
     assert [(row["label"], row["score"]) for row in rows] == [(None, None)] * 4
+
+
+def test_a_model_of_the_other_family_gives_hugging_faces_labels(here, fixtures):
+    folder = fixtures / "hugging_face" / "albert_sequence_classification"
+    golden = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    # tests/stages say which texts are read otherwise; here it is enough that none of them is among these
+    chosen = [i for i, text in enumerate(golden["texts"]) if text.strip() and "www" not in text][:30]
+    texts = [golden["texts"][i] for i in chosen]
+    pd.DataFrame({"n": range(len(texts)), "text": texts}).to_parquet("in.parquet")
+    assert classify("in.parquet", "--output", "out", "--model", str(folder)) == 0
+    written = pd.read_parquet(here / "out").sort_values("n")
+    expected = softmax(np.float32(golden["logits"])[chosen])
+    names = ["negative", "neutral", "positive"]
+    assert written["label"].tolist() == [names[best] for best in expected.argmax(axis=1)]
+    np.testing.assert_allclose(written["score"], expected.max(axis=1), atol=1e-5)
 
 
 def test_names_with_wildcards_in_them_are_names_first(spark, here):
