@@ -67,3 +67,7 @@ class EngineError(SparkxlmrError, RuntimeError):
 
 class EnvironmentNotReadyError(SparkxlmrError, RuntimeError):
     """Something outside the package is missing: Java, pyspark, or the package on an executor."""
+
+
+class WrongTypeError(SparkxlmrError, TypeError):
+    """An argument, or a stage, is of another kind than what is taken here."""
