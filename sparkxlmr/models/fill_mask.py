@@ -9,8 +9,8 @@ import numpy as np
 
 from sparkxlmr.models.masked_lm_preprocessor import POSITION_WIDTHS, MaskedLMPreprocessor
 from sparkxlmr.models.preprocessor import rows_of
-from sparkxlmr.text.filled_masks import FilledMask, best_tokens, filled_masks, target_ids
-from sparkxlmr.text.masks import mask_positions, pack_positions
+from sparkxlmr.text.filled_masks import FilledMask, Gap, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.masks import mask_positions, pack_positions, spelled_masks
 from sparkxlmr.text.packing import width_for
 from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
 
@@ -31,7 +31,8 @@ def fill_masks(
     tokenizer = preprocessor.tokenizer.text
     allowed = _allowed(tokenizer, targets, int(model.output_shape[-1]))
     encoded = preprocessor.encode((texts,))
-    positions = mask_positions(encoded.ids, tokenizer.mask_id)
+    begins = _begins(tokenizer, texts, encoded)
+    positions = [list(places) for places in begins]
     found: list[dict[int, list[FilledMask]]] = [{} for _ in texts]
     best_tokens(np.zeros((0, 1)), top_k)  # a top_k that cannot be is refused even where there is no mask
     for batch in _batches(encoded, positions, max(1, MOST_LOGITS // int(model.output_shape[-1]))):
@@ -43,8 +44,23 @@ def fill_masks(
         answers = iter(zip(ids, scores, strict=True))
         for i, places in batch:
             for place in places:
-                found[i][place] = filled_masks(tokenizer, encoded.ids[i], place, *next(answers))
+                gap = Gap.of(tokenizer, texts[i], begins[i][place], encoded.ids[i], place)
+                found[i][place] = filled_masks(tokenizer, gap, *next(answers))
     return [[masks[place] for place in sorted(masks)] for masks in found]
+
+
+def _begins(tokenizer: SentencePieceTokenizer, texts: list[str], encoded: Encoded) -> list[dict[int, int]]:
+    """For each text the masks that it spells: positions in its ids to where they begin in the text."""
+
+    def n_made(parts: list[str]) -> list[int]:
+        return [len(at) for at in mask_positions(tokenizer.tokenize(parts), tokenizer.mask_id)]
+
+    found = []
+    places = mask_positions(encoded.ids, tokenizer.mask_id)
+    for text, at, is_cut in zip(texts, places, encoded.truncated, strict=True):
+        masks = spelled_masks(text, tokenizer.mask_token, at, not is_cut, n_made) if at else []
+        found.append({position: begin for begin, position in masks})
+    return found
 
 
 def _allowed(

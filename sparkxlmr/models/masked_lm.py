@@ -141,8 +141,8 @@ class MaskedLM(Task):
         >>> filled = model.fill_mask("The <mask> of the <mask>", top_k=3)
         >>> [len(best) for best in filled]
         [3, 3]
-        >>> sorted(vars(filled[0][0]))
-        ['score', 'text', 'token', 'token_id']
+        >>> model.fill_mask("The president of the  United <mask>", top_k=1)[0][0].text
+        'The president of the  United Nations'
         """
         columns = as_texts(texts)
         if len(columns) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 
 from sparkxlmr.runtime.planner import Batch
 from sparkxlmr.runtime.reader import Distinct, Inputs, Reader
-from sparkxlmr.text.filled_masks import FilledMask, best_tokens, filled_masks, target_ids
-from sparkxlmr.text.masks import mask_positions
+from sparkxlmr.text.filled_masks import FilledMask, Gap, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.masks import mask_positions, spelled_masks
 from sparkxlmr.text.tokenizer import Encoded
 from sparkxlmr.text.windows import windows_around
 
@@ -32,12 +31,12 @@ class MaskAnswer:
 
 @dataclass
 class _Text:
-    """A text with masks: its ids, and of each mask where it begins in the text and stands in the ids."""
+    """A text with masks: its ids, and of each mask where it begins in the text, by where it stands in the
+    ids."""
 
     text: str
     ids: list[int]
-    begins: list[int]
-    positions: list[int]
+    begins: dict[int, int]
     answers: dict[int, list[FilledMask]] = field(default_factory=dict)
 
 
@@ -88,7 +87,8 @@ class MaskFiller(Reader):
         for masks, inputs in self._calls(requests, batch_size):
             ids, scores = best_tokens(self._runner.run(inputs), top_k, allowed)
             for (text, position), best, of_best in zip(masks, ids, scores, strict=True):
-                text.answers[position] = filled_masks(self._tokenizer, text.ids, position, best, of_best)
+                gap = Gap.of(self._tokenizer, text.text, text.begins[position], text.ids, position)
+                text.answers[position] = filled_masks(self._tokenizer, gap, best, of_best)
         return [self._answers(read[row]) for row in distinct.rows]
 
     def _answers(self, text: _Text | None) -> list[MaskAnswer]:
@@ -96,34 +96,28 @@ class MaskFiller(Reader):
             return []
         last = len(self._tokenizer.mask_token) - 1
         return [
-            MaskAnswer(begin, begin + last, text.answers[position])
-            for begin, position in zip(text.begins, text.positions, strict=True)
+            MaskAnswer(begin, begin + last, text.answers[position]) for position, begin in text.begins.items()
         ]
 
     def _read(self, texts: list[str], lower_case: bool | None) -> list[_Text | None]:
         """Each text's ids and masks; None for a text without a mask, which is not even tokenised."""
-        spelled = re.compile(re.escape(self._tokenizer.mask_token))
-        begins = [[found.start() for found in spelled.finditer(text)] for text in texts]
-        with_masks = [row for row, found in enumerate(begins) if found]
+        mask_token, mask_id = self._tokenizer.mask_token, self._tokenizer.mask_id
+
+        def n_made(parts: list[str]) -> list[int]:
+            made = self._encode(parts, None, lower_case).ids
+            return [len(at) for at in mask_positions(made, mask_id)]
+
+        with_masks = [row for row, text in enumerate(texts) if mask_token in text]
         encoded = self._encode([texts[row] for row in with_masks], None, lower_case)
         read: list[_Text | None] = [None] * len(texts)
-        positions = mask_positions(encoded.ids, self._tokenizer.mask_id)
-        for row, ids, at in zip(with_masks, encoded.ids, positions, strict=True):
-            if len(at) != len(begins[row]):
-                at = self._spelled_only(texts[row], at, lower_case)
-            read[row] = _Text(texts[row], ids, begins[row], at)
+        for row, ids, at in zip(with_masks, encoded.ids, mask_positions(encoded.ids, mask_id), strict=True):
+            spelled = spelled_masks(texts[row], mask_token, at, True, n_made)
+            read[row] = _Text(texts[row], ids, {position: begin for begin, position in spelled})
         return read
-
-    def _spelled_only(self, text: str, positions: list[int], lower_case: bool | None) -> list[int]:
-        """The positions of masks that the text spells: ALBERT's normalisation can make more of them, of
-        full-width letters for example."""
-        parts = self._encode(text.split(self._tokenizer.mask_token), None, lower_case)
-        made = np.cumsum([len(at) for at in mask_positions(parts.ids, self._tokenizer.mask_id)])
-        return [positions[number + int(before)] for number, before in enumerate(made[:-1])]
 
     def _requests(self, text: _Text, max_length: int) -> Iterator[_Request]:
         first, *inner, last = text.ids
-        inside = [position - 1 for position in text.positions]
+        inside = [position - 1 for position in text.begins]
         for window in windows_around(inside, len(inner), max_length - 2):
             ids = [first, *inner[window.start : window.stop], last]
             masks = [(position + 1, position + 1 - window.start) for position in window.positions]

@@ -41,7 +41,8 @@ class FilledRows:
 
     `source`: which text of the row; `begin`, `end`: where the mask stands in that text, in code points, both
     inclusive; `mask`: which mask of that text, from 0; `rank`: from 1, the best; `token`, `token_id`,
-    `score`: what is put in, and its probability; `sequence`: the text with it in.
+    `score`: the token, and its probability; `kept` and `put_in`: how the text reads with it
+    (:func:`sequence_of`, which is left to the reader: a text of many masks would cross as many times).
     """
 
     source: list[list[int]] = field(default_factory=list)
@@ -52,7 +53,17 @@ class FilledRows:
     token: list[list[str]] = field(default_factory=list)
     token_id: list[list[int]] = field(default_factory=list)
     score: list[list[float]] = field(default_factory=list)
-    sequence: list[list[str]] = field(default_factory=list)
+    kept: list[list[int]] = field(default_factory=list)
+    put_in: list[list[str]] = field(default_factory=list)
+
+
+def sequence_of(text: str, kept: int, put_in: str, end: int) -> str:
+    """The text with a mask filled: its first `kept` code points, what is put in, what follows the mask.
+
+    >>> sequence_of("a <mask>!", 2, "dog", 7)
+    'a dog!'
+    """
+    return f"{text[:kept]}{put_in}{text[end + 1 :]}"
 
 
 def fill_rows(rows: Sequence[Texts | None], fill: Fill, options: FillOptions) -> FilledRows:
@@ -60,11 +71,12 @@ def fill_rows(rows: Sequence[Texts | None], fill: Fill, options: FillOptions) ->
 
     None, and texts without a mask, give nothing; they shift nothing: `source` counts all texts of the row.
 
-    >>> from sparkxlmr.text.filled_masks import FilledMask
-    >>> fill = lambda texts, *_: [[MaskAnswer(0, 5, [FilledMask("a", 4, 0.5, "a b")])] for _ in texts]
+    >>> from sparkxlmr.text.filled_masks import FilledMask, Gap
+    >>> one = FilledMask("a", 4, 0.5, Gap("<mask> b", 0, 6, 0), 0, "a")
+    >>> fill = lambda texts, *_: [[MaskAnswer(0, 5, [one])] for _ in texts]
     >>> filled = fill_rows([None, ["", "<mask> b"]], fill, FillOptions(8))
-    >>> filled.source, filled.token, filled.sequence
-    ([[], [1]], [[], ['a']], [[], ['a b']])
+    >>> filled.source, filled.token, filled.put_in
+    ([[], [1]], [[], ['a']], [[], ['a']])
     """
     texts = [text for row in rows for text in row or () if text]
     answers = iter(
@@ -82,7 +94,10 @@ def fill_rows(rows: Sequence[Texts | None], fill: Fill, options: FillOptions) ->
     filled = FilledRows()
     for row in rows:
         found = [
-            (source, answer.begin, answer.end, mask, rank, one.token, one.token_id, one.score, one.text)
+            (
+                *(source, answer.begin, answer.end, mask, rank),
+                *(one.token, one.token_id, one.score, one.kept, one.put_in),
+            )
             for source, text in enumerate(row or ())
             if text
             for mask, answer in enumerate(next(answers))

@@ -20,14 +20,16 @@ from sparkxlmr.spark.scoring import SENTENCE
 from sparkxlmr.spark.shipping import Batches, on_executor
 
 _KINDS = {
-    **dict.fromkeys(("source", "begin", "end", "mask", "rank", "token_id"), IntegerType()),
-    **dict.fromkeys(("token", "sequence"), StringType()),
+    **dict.fromkeys(("source", "begin", "end", "mask", "rank", "token_id", "kept"), IntegerType()),
+    **dict.fromkeys(("token", "put_in"), StringType()),
     "score": FloatType(),
 }
 #: What the UDF returns for a row: an item for each rank of each mask of each text.
 RESULT_TYPE = StructType([StructField(name, ArrayType(kind, False), True) for name, kind in _KINDS.items()])
-#: Metadata beside `sentence`, by the name of the array that it is taken from.
-METADATA = ("mask", "rank", "score", "token_id", "sequence")
+#: Metadata beside `sentence`, by the name of the array that it is taken from; last the text with it in.
+METADATA = ("mask", "rank", "score", "token_id")
+SEQUENCE = "sequence"
+_ALL = (1 << 31) - 1
 
 
 def fill_function(ref: ModelRef, options: FillOptions) -> Batches:
@@ -53,9 +55,16 @@ def token_annotations(result: Column, document: Column) -> Column:
         origin = F.element_at(document, source + 1)
         values = {name: F.element_at(result[name], position + 1) for name in RESULT_TYPE.names}
         sentence = F.coalesce(origin["metadata"][SENTENCE], source.cast("string"))
+        # As `sequence_of` has it: made here, a text of many masks need not cross for each of them.
+        text = origin["result"]
+        start, rest = text.substr(F.lit(1), values["kept"]), text.substr(values["end"] + 2, F.lit(_ALL))
         metadata = F.map_from_arrays(
-            F.array(*[F.lit(name) for name in (SENTENCE, *METADATA)]),
-            F.array(sentence, *[values[name].cast("string") for name in METADATA]),
+            F.array(*[F.lit(name) for name in (SENTENCE, *METADATA, SEQUENCE)]),
+            F.array(
+                sentence,
+                *[values[name].cast("string") for name in METADATA],
+                F.concat(start, values["put_in"], rest),
+            ),
         )
         begin, end = (origin["begin"] + values[name] for name in ("begin", "end"))
         return annotation(TOKEN, begin, end, values["token"], metadata)

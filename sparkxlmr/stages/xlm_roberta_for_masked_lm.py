@@ -20,7 +20,7 @@ class XlmRoBertaForMaskedLM(MaskedLanguageModel):
     - `rank`: from 1;
     - `score`: the token's probability among the whole vocabulary, as text of a float32;
     - `token_id`;
-    - `sequence`: the text with this mask filled, as its pieces read (other masks stay).
+    - `sequence`: the text with this mask filled; everything else in it, other masks too, is as it was.
 
     A text without a mask, and null, get an empty array. Of a text longer than `maxSentenceLength` pieces what
     stands around each mask is read: none is dropped. `setTargets("yes", "no")` restricts what is chosen from;

@@ -8,26 +8,71 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.text.tokenizer import SentencePieceTokenizer
-
-_SPACE_MARK = "▁"
+from sparkxlmr.text.tokenizer import SPACE_MARK, SentencePieceTokenizer
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A mask in its text, from code point `begin` to before `stop`.
+
+    `bare`: where the text before it ends without its white space; `begin` where there is nothing but that.
+    `after_blank`: the white space before it is a piece of its own to the model, as it is without Hugging
+    Face's rule that a mask takes it in.
+    """
+
+    text: str
+    begin: int
+    stop: int
+    bare: int
+    after_blank: bool = False
+
+    @classmethod
+    def of(cls, tokenizer: SentencePieceTokenizer, text: str, begin: int, ids: Sequence[int], at: int) -> Gap:
+        """The gap of the mask at `ids[at]`, which the text spells from `begin` on."""
+        bare = begin
+        while bare and text[bare - 1].isspace():
+            bare -= 1
+        after_blank = at > 0 and tokenizer.id_to_token(ids[at - 1]) == SPACE_MARK
+        return cls(text, begin, begin + len(tokenizer.mask_token), bare or begin, after_blank)
+
+    @property
+    def begins_word(self) -> bool:
+        """Whether a word may begin here without a further blank."""
+        return not self.begin or self.text[self.begin - 1].isspace()
+
+
+@dataclass(frozen=True, repr=False)
 class FilledMask:
     """One way to fill one mask.
 
     Attributes:
-        token: what is put in, as it reads in a text: the piece ``▁Paris`` is ``Paris``.
+        token: the token as it reads: the piece ``▁Paris`` is ``Paris``.
         token_id: its id.
         score: its softmax probability among the whole vocabulary, 0 to 1.
-        text: the text with it in, as its ids decode; other masks stay as they are spelled.
+        gap: the mask that it fills.
+        kept: so many code points of the text before the mask stay as they are.
+        put_in: what follows them in the mask's place: the token, after a blank where one has to be.
+
+    A piece that begins a word has white space before it: what the text has there, else one blank. Another
+    piece goes on where the text before the mask ends, without its white space, which the model has not seen.
+    A special token puts nothing in, but that the mask's own leaves the text as it is.
     """
 
     token: str
     token_id: int
     score: float
-    text: str
+    gap: Gap
+    kept: int
+    put_in: str
+
+    @property
+    def text(self) -> str:
+        """The text with the token in this mask's place; everything else in it is as it was."""
+        return f"{self.gap.text[: self.kept]}{self.put_in}{self.gap.text[self.gap.stop :]}"
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={getattr(self, name)!r}" for name in ("token", "token_id", "score", "text"))
+        return f"FilledMask({', '.join(shown)})"
 
 
 def target_ids(tokenizer: SentencePieceTokenizer, targets: Sequence[str]) -> np.ndarray:
@@ -54,7 +99,7 @@ def _target_id(tokenizer: SentencePieceTokenizer, target: str) -> int:
     if token_id != tokenizer.unk_id:
         return token_id
     ids = tokenizer.tokenize([target])[0]
-    if len(ids) > 1 and tokenizer.id_to_token(ids[0]) == _SPACE_MARK:
+    if len(ids) > 1 and tokenizer.id_to_token(ids[0]) == SPACE_MARK:
         ids = ids[1:]  # the space before a word, where the word has no piece with it
     if len(ids) != 1 or ids[0] == tokenizer.unk_id:
         pieces = [tokenizer.id_to_token(i) for i in ids]
@@ -106,40 +151,23 @@ def _largest(row: np.ndarray, k: int) -> np.ndarray:
 
 
 def filled_masks(
-    tokenizer: SentencePieceTokenizer,
-    ids: Sequence[int],
-    position: int,
-    token_ids: Sequence[int],
-    scores: Sequence[float],
+    tokenizer: SentencePieceTokenizer, gap: Gap, token_ids: Sequence[int], scores: Sequence[float]
 ) -> list[FilledMask]:
-    """The ways to fill the mask at one position of a text's ids, in the order given."""
+    """The ways to fill a mask, in the order given."""
     return [
-        FilledMask(
-            token=_read(tokenizer, token_id),
-            token_id=int(token_id),
-            score=float(score),
-            text=_text(tokenizer, [*ids[:position], int(token_id), *ids[position + 1 :]]),
-        )
+        _filled(tokenizer, gap, int(token_id), float(score))
         for token_id, score in zip(token_ids, scores, strict=True)
     ]
 
 
-def _read(tokenizer: SentencePieceTokenizer, token_id: int) -> str:
+def _filled(tokenizer: SentencePieceTokenizer, gap: Gap, token_id: int, score: float) -> FilledMask:
+    piece = tokenizer.id_to_token(token_id)
+    if token_id == tokenizer.mask_id:
+        return FilledMask(piece, token_id, score, gap, gap.begin, piece)
     if token_id in tokenizer.special_ids:
-        return tokenizer.id_to_token(token_id)
-    return tokenizer.decode([token_id])
-
-
-def _text(tokenizer: SentencePieceTokenizer, ids: Sequence[int]) -> str:
-    """The text of ids, with masks spelled; a mask stands apart from what is before it."""
-    parts: list[str] = []
-    start = 0
-    for at in [*(i for i, token_id in enumerate(ids) if token_id == tokenizer.mask_id), len(ids)]:
-        piece = [i for i in ids[start:at] if i == tokenizer.unk_id or i not in tokenizer.special_ids]
-        if piece:
-            apart = parts and tokenizer.id_to_token(piece[0]).startswith(_SPACE_MARK)
-            parts.append((" " if apart else "") + tokenizer.decode(piece))
-        if at < len(ids):
-            parts.append((" " if parts else "") + tokenizer.mask_token)
-        start = at + 1
-    return "".join(parts)
+        return FilledMask(piece, token_id, score, gap, gap.bare, "")
+    word = tokenizer.decode([token_id])
+    if piece.startswith(SPACE_MARK):
+        put_in = word if gap.begins_word else f" {word}"
+        return FilledMask(word, token_id, score, gap, gap.begin, put_in)
+    return FilledMask(word, token_id, score, gap, gap.begin if gap.after_blank else gap.bare, word)

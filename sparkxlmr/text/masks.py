@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
@@ -17,6 +18,47 @@ def mask_positions(ids: Sequence[Sequence[int]], mask_id: int) -> list[list[int]
     [[1, 3], []]
     """
     return [[at for at, token_id in enumerate(row) if token_id == mask_id] for row in ids]
+
+
+def mask_begins(text: str, mask_token: str) -> list[int]:
+    """Where a text spells its masks: the code points at which they begin.
+
+    >>> mask_begins("a <mask> <mask>", "<mask>")
+    [2, 9]
+    """
+    return [found.start() for found in re.finditer(re.escape(mask_token), text)]
+
+
+def spelled_masks(
+    text: str,
+    mask_token: str,
+    positions: Sequence[int],
+    is_whole: bool,
+    n_made: Callable[[list[str]], Sequence[int]],
+) -> list[tuple[int, int]]:
+    """The masks that a text spells, as pairs: the code point at which it begins, its position in the ids.
+
+    There may be more masks among the ids: ALBERT's normalisation makes them of full-width letters, for
+    example. There may be fewer, where the ids were cut off.
+
+    Args:
+        positions: where masks stand in the ids, ascending.
+        is_whole: whether the ids are those of the whole text.
+        n_made: for parts of the text, which spell no mask, how many masks their ids hold; asked only where
+            that can matter.
+
+    >>> spelled_masks("a <mask> b <mask>", "<mask>", [2, 4], True, lambda parts: [])
+    [(2, 2), (11, 4)]
+    >>> spelled_masks("a <MASK> <mask>", "<mask>", [2, 3], True, lambda parts: [1, 0])
+    [(9, 3)]
+    """
+    begins = mask_begins(text, mask_token)
+    if is_whole and len(begins) == len(positions):
+        return list(zip(begins, positions, strict=True))
+    made = np.cumsum(n_made(text.split(mask_token))[:-1])
+    places = [number + int(before) for number, before in enumerate(made)]
+    known = zip(begins, places, strict=True)
+    return [(begin, positions[place]) for begin, place in known if place < len(positions)]
 
 
 def pack_positions(

@@ -11,7 +11,8 @@ from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime import mask_filler
 from sparkxlmr.runtime.child import ChildPredictor
 from sparkxlmr.runtime.mask_filler import MaskFiller
-from sparkxlmr.text.filled_masks import best_tokens, filled_masks
+from sparkxlmr.runtime.row_mask_filler import FillOptions, fill_rows, sequence_of
+from sparkxlmr.text.filled_masks import Gap, best_tokens, filled_masks
 
 XLM_R, ALBERT = "hugging_face/xlmr_masked_lm", "hugging_face/albert_masked_lm"
 
@@ -93,7 +94,8 @@ def test_what_is_put_in_reads_as_the_models_own_fill_mask_says(opened):
     positions = [at for at, token_id in enumerate(ids) if token_id == tokenizer.mask_id]
     for mask, position in zip(masks, positions, strict=True):
         best, scores = ([getattr(one, name) for one in mask.filled] for name in ("token_id", "score"))
-        assert mask.filled == filled_masks(tokenizer, ids, position, best, scores)
+        gap = Gap.of(tokenizer, text, mask.begin, ids, position)
+        assert mask.filled == filled_masks(tokenizer, gap, best, scores)
 
 
 def test_texts_without_a_mask_are_not_read_and_equal_ones_once(counting):
@@ -152,6 +154,23 @@ def test_logits_of_few_masks_exist_at_a_time(counting, monkeypatch):
             np.testing.assert_allclose(
                 [one.score for one in mask.filled], [one.score for one in other.filled], atol=1e-6
             )
+
+
+def test_a_row_of_a_hundred_masks(counting):
+    text = "".join(f"{number} <mask>{' ' * (number % 3)}" for number in range(100))
+    rows = fill_rows([["", text], None, ["a <mask>"]], counting.fill, FillOptions(40, top_k=2))
+    assert [len(row) for row in rows.source] == [200, 0, 2]
+    assert rows.mask[0] == [mask for mask in range(100) for _ in range(2)]
+    assert (set(rows.source[0]), set(rows.rank[0])) == ({1}, {1, 2})
+    for at, (begin, end) in enumerate(zip(rows.begin[0], rows.end[0], strict=True)):
+        assert text[begin : end + 1] == "<mask>"
+        sequence = sequence_of(text, rows.kept[0][at], rows.put_in[0][at], end)
+        assert sequence.count("<mask>") == 99
+        assert sequence.startswith(text[:begin].rstrip())
+        assert sequence.endswith(text[end + 1 :])
+    # Read in windows, and of each stretch only what its masks need.
+    assert counting._runner.width == 40
+    assert sum(counting._runner.masks) == 101
 
 
 def test_targets_are_what_is_chosen_from(opened):

@@ -28,6 +28,7 @@ TEXTS = [
     "no mask",
     "<mask>" * 3,
     "x " * 300 + "<mask> y",
+    "  ÉN\t <mask>s\n🙂" + " <mask>" * 100,
 ]
 
 
@@ -73,7 +74,7 @@ def test_each_mask_and_rank_is_an_annotation(spark, folder, filler, tmp_path, mo
     found = answers(model, df)
     assert n_rows_filled() - before == len(TEXTS)
     expected = filler.fill([text or "" for text in TEXTS], 128, 3)
-    assert [len(row) for row in found] == [3, 6, 0, 0, 0, 9, 3]
+    assert [len(row) for row in found] == [3, 6, 0, 0, 0, 9, 3, 303]
     for text, row, masks in zip(TEXTS, found, expected, strict=True):
         wanted = [
             (number, mask, rank, one)

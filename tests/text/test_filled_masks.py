@@ -7,7 +7,8 @@ import pytest
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.text.families import tokenizer_for
-from sparkxlmr.text.filled_masks import FilledMask, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.filled_masks import Gap, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.masks import mask_positions, spelled_masks
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +68,58 @@ def test_targets_are_pieces_or_words_of_one_piece(family, tokenizers):
         target_ids(tokenizer, [])
 
 
-@pytest.mark.parametrize("family", ["xlm_roberta", "albert"])
-def test_texts_with_masks_filled(family, tokenizers):
-    tokenizer = tokenizers[family]
-    mask, new = tokenizer.mask_token, tokenizer.token_to_id("▁the")
-    text = f"{mask} is of {mask} and {mask}"
+def gaps_of(tokenizer, text):
+    """The masks of a text, as a model is asked for them."""
     ids = tokenizer.encode([text]).ids[0]
-    places = [i for i, token_id in enumerate(ids) if token_id == tokenizer.mask_id]
-    found = [filled_masks(tokenizer, ids, place, [new], [0.5])[0] for place in places]
-    assert found[0] == FilledMask("the", new, 0.5, f"the is of {mask} and {mask}")
-    assert found[1].text == f"{mask} is of the and {mask}"
-    assert found[2].text == f"{mask} is of {mask} and the"
-    special = filled_masks(tokenizer, ids, places[0], [tokenizer.eos_id, tokenizer.mask_id], [0.2, 0.1])
-    assert [one.token for one in special] == [tokenizer.id_to_token(tokenizer.eos_id), mask]
-    assert special[0].text == f"is of {mask} and {mask}"
+    places = mask_positions([ids], tokenizer.mask_id)[0]
+    spelled = spelled_masks(text, tokenizer.mask_token, places, True, list)
+    return [Gap.of(tokenizer, text, begin, ids, at) for begin, at in spelled]
+
+
+def texts_with(tokenizer, text, token):
+    """The text with each of its masks filled for itself; `_` stands for the mask."""
+    text = text.replace("_", tokenizer.mask_token)
+    made = [
+        filled_masks(tokenizer, gap, [tokenizer.token_to_id(token)], [0.5])
+        for gap in gaps_of(tokenizer, text)
+    ]
+    return [one.text.replace(tokenizer.mask_token, "_") for (one,) in made]
+
+
+@pytest.mark.parametrize("family", ["xlm_roberta", "albert"])
+@pytest.mark.parametrize(
+    ("text", "word", "part"),
+    [
+        ("_ is of _ and _", ["the is of _ and _", "_ is of the and _", "_ is of _ and the"],
+         ["s is of _ and _", "_ is ofs and _", "_ is of _ ands"]),
+        ("One  TWO\n\n_, Thré!  ", ["One  TWO\n\nthe, Thré!  "], ["One  TWOs, Thré!  "]),
+        ("  _ x", ["  the x"], ["  s x"]),
+        ("__", ["the_", "_ the"], ["s_", "_s"]),
+        ("(_)s 🙂_🙂", ["( the)s 🙂_🙂", "(_)s 🙂 the🙂"], ["(s)s 🙂_🙂", "(_)s 🙂s🙂"]),
+    ],
+)  # fmt: skip
+def test_a_filled_text_is_the_text_itself_but_for_this_mask(family, tokenizers, text, word, part):
+    tokenizer = tokenizers[family]
+    assert texts_with(tokenizer, text, "▁the") == word
+    assert texts_with(tokenizer, text, "s") == part
+
+
+def test_special_tokens_put_nothing_in_and_the_mask_itself_stays(tokenizers):
+    for tokenizer in tokenizers.values():
+        mask, eos = tokenizer.mask_token, tokenizer.id_to_token(tokenizer.eos_id)
+        (gap,) = gaps_of(tokenizer, f"a {mask} b")
+        found = filled_masks(
+            tokenizer, gap, [tokenizer.eos_id, tokenizer.unk_id, tokenizer.mask_id], [0.5] * 3
+        )
+        assert [one.token for one in found] == [eos, "<unk>", mask]
+        assert [one.text for one in found] == ["a b", "a b", f"a {mask} b"]
+        assert (
+            repr(found[0]) == f"FilledMask(token={eos!r}, token_id={tokenizer.eos_id}, score=0.5, text='a b')"
+        )
+
+
+def test_a_blank_that_the_model_has_read_before_a_mask_stays(fixtures):
+    """keras-hub's ALBERT reads white space before a mask as a piece of its own."""
+    tokenizer = tokenizer_for("albert", fixtures / "hugging_face" / "albert_masked_lm" / "spiece.model")
+    assert texts_with(tokenizer, "one _ two", "▁the") == ["one the two"]
+    assert texts_with(tokenizer, "one _ two", "s") == ["one s two"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.text.masks import choose_masks, mask_positions, pack_positions
+from sparkxlmr.text.masks import choose_masks, mask_positions, pack_positions, spelled_masks
 
 SPECIAL, MASK, SIZE = frozenset({0, 1, 2, 3, 49}), 49, 50
 
@@ -81,3 +81,18 @@ def test_rates_that_are_none_are_refused(rates):
     selection, mask, other = rates
     with pytest.raises(SettingError, match="rates"):
         choose_masks([[5]], np.random.default_rng(0), SPECIAL, MASK, SIZE, selection, 9, mask, other)
+
+
+def test_masks_that_a_text_spells_are_told_from_those_its_normalisation_makes():
+    text, parts = "A # B # # c", []
+
+    def n_made(given):
+        parts.extend(given)
+        return [part.count("A") + part.count("B") for part in given]
+
+    # Among the ids the masks are: made, spelled, made, spelled, spelled.
+    assert spelled_masks(text, "#", [1, 3, 5, 7, 8], True, n_made) == [(2, 3), (6, 7), (8, 8)]
+    assert parts == ["A ", " B ", " ", " c"]
+    # Cut off behind the third, as many as the text spells are left: not those.
+    assert spelled_masks(text, "#", [1, 3, 5], False, n_made) == [(2, 3)]
+    assert spelled_masks("no mask", "#", [4], True, lambda given: [1]) == []
