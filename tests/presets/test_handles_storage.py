@@ -240,7 +240,7 @@ def test_an_unknown_handle_is_told_all_forms(tmp_path):
 
 
 def test_a_stage_takes_handles_and_what_it_saves_holds_no_password(vault):
-    from sparkxlmr.spark.model_io import describe
+    from sparkxlmr.presets.stored_model import describe
     from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
     stage = XlmRoBertaForSequenceClassification.pretrained(f"vault://me:{SECRET}@bucket/tiny?key={SECRET}")

@@ -50,13 +50,13 @@ def test_no_file_leaves_its_folder(spark, tmp_path, name):
 def test_a_changed_byte_is_found(spark, tmp_path, tiny_preset, monkeypatch):
     monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
     preset = Preset.open(tiny_preset)
-    files = dict(model_io._files(preset))
+    files = dict(model_io.files_of(preset))
     changed = tmp_path / "changed"
     changed.write_bytes(files["config.json"].read_bytes().replace(b"0", b"1", 1))
     model = model_io.describe(preset)
     model_io.write_files(spark, iter({**files, "config.json": changed}.items()), f"{tmp_path}/stage/model")
     with pytest.raises((DamagedModelError, NotAPresetError)):
-        model_io.read_preset(spark, f"{tmp_path}/stage", {"model": model})
+        model_io.read_model(spark, f"{tmp_path}/stage", {"model": model})
     assert [file.suffix for file in (tmp_path / "home" / "models").iterdir()] == [".lock"]
 
 
@@ -73,17 +73,17 @@ def test_each_file_of_the_kept_copy_is_held_to_what_was_saved(spark, tmp_path, t
         *("config.json", "metadata.json", "task.json", "preprocessor.json", "tokenizer.json"),
         *("model.weights.h5", "task.weights.h5", "assets/tokenizer/vocabulary.spm"),
     }
-    model_io.write_files(spark, model_io._files(preset), f"{tmp_path}/stage/model")
+    model_io.write_files(spark, model_io.files_of(preset), f"{tmp_path}/stage/model")
     metadata = {"model": model}
-    kept = model_io.read_preset(spark, f"{tmp_path}/stage", metadata).path
+    kept = model_io.read_model(spark, f"{tmp_path}/stage", metadata).path
     fetched = []
-    fetch = model_io._fetch
-    monkeypatch.setattr(model_io, "_fetch", lambda *arguments: fetched.append(1) or fetch(*arguments))
-    assert model_io.read_preset(spark, f"{tmp_path}/stage", metadata).path == kept
+    fetch = model_io.read_files
+    monkeypatch.setattr(model_io, "read_files", lambda *arguments: fetched.append(1) or fetch(*arguments))
+    assert model_io.read_model(spark, f"{tmp_path}/stage", metadata).path == kept
     assert fetched == []
     for n, name in enumerate(("metadata.json", "tokenizer.json", "task.json"), start=1):
         (kept / name).write_text("{")
-        model_io.read_preset(spark, f"{tmp_path}/stage", metadata)
+        model_io.read_model(spark, f"{tmp_path}/stage", metadata)
         assert len(fetched) == n
         assert (kept / name).read_bytes() == (source / name).read_bytes()
 
@@ -100,10 +100,10 @@ GOOD = {"format": 1, "name": "x", "hash": "a" * 64, "files": {"w": {"size": 1, "
 def test_metadata_that_describe_no_model_touch_no_disk(tmp_path, monkeypatch, changes):
     monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
     with pytest.raises(NotAPresetError, match="holds no model"):
-        model_io.read_preset(None, str(tmp_path), {"model": {**GOOD, **changes}})
+        model_io.read_model(None, str(tmp_path), {"model": {**GOOD, **changes}})
     assert not (tmp_path / "home" / "models").exists()
 
 
 def test_a_stage_saved_without_a_model_is_refused(spark, tmp_path):
     with pytest.raises(NotAPresetError, match="holds no model"):
-        model_io.read_preset(spark, str(tmp_path), {"uid": "x"})
+        model_io.read_model(spark, str(tmp_path), {"uid": "x"})
