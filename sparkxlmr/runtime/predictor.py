@@ -9,14 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.reader import Distinct, Reader
+from sparkxlmr.text.tokenizer import Encoded
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """`logits` float32 (texts, classes); `truncated` bool (texts,): the text was longer than `max_length`."""
+    """What a classifier says about n texts.
+
+    - `logits` float32 (n, classes); of texts that were read in windows (windows, classes), those of the
+      first text first.
+    - `truncated` bool (n,): the text, or the second one of its pair, was longer than what was read.
+    - `windows` int64 (n,): how many windows each text has; None where each was read at once.
+    """
 
     logits: NDArray[np.float32]
     truncated: NDArray[np.bool_]
+    windows: NDArray[np.int64] | None = None
 
 
 class Predictor(Reader):
@@ -30,20 +38,56 @@ class Predictor(Reader):
         max_length: int,
         batch_size: int | None = None,
         lower_case: bool | None = None,
+        seconds: Sequence[str] | None = None,
+        stride: int | None = None,
     ) -> Prediction:
         """What the model says about each text, in the order of the texts.
 
         - `max_length`: tokens of a text at most, the special ones at its ends included; the rest is cut off.
-        - `batch_size`: texts of one engine call at most; None leaves it to the token budget.
+        - `batch_size`: texts (windows) of one engine call at most; None leaves it to the token budget.
         - `lower_case`: whether texts are lower-cased first; None as the preset says.
+        - `seconds`: for each text the second one of its pair. Of a pair that is too long the longer text is
+          cut first, as Hugging Face does it (`longest_first`).
+        - `stride`: read a longer text in windows, of which neighbours share so many tokens
+          (:meth:`sparkxlmr.text.tokenizer.SentencePieceTokenizer.encode_windows`).
 
         Equal texts are computed once. A text's logits do not depend on the others beyond rounding (1e-5 in
-        float32). Raises SettingError where `max_length` is beyond the model's or below 2.
+        float32). Raises SettingError where `max_length` is beyond the model's or has no room for the special
+        tokens, or `stride` leaves no room for more of the text.
         """
         self._check_length(max_length)
-        distinct = Distinct.of(texts)
-        encoded = self._encode(distinct.texts, max_length, lower_case)
-        logits = np.zeros((len(distinct.texts), len(self.bundle.labels)), np.float32)
+        second = [None] * len(texts) if seconds is None else seconds
+        distinct = Distinct.of(list(zip(texts, second, strict=True)))
+        encoded, counts = self._encoded(distinct.texts, max_length, lower_case, stride)
+        logits = np.zeros((len(encoded.ids), len(self.bundle.labels)), np.float32)
         for batch, inputs in self._batches(encoded, batch_size):
             logits[batch.rows] = self._runner.run(inputs)
-        return Prediction(logits[distinct.rows], np.asarray(encoded.truncated, bool)[distinct.rows])
+        truncated = np.asarray(encoded.truncated, bool)
+        if counts is None:
+            return Prediction(logits[distinct.rows], truncated[distinct.rows])
+        starts = np.cumsum(counts) - counts
+        windows = counts[distinct.rows]
+        # Of each text the rows of its windows, one after the other.
+        before = np.cumsum(windows) - windows
+        rows = np.repeat(starts[distinct.rows] - before, windows) + np.arange(windows.sum())
+        return Prediction(logits[rows], truncated[starts[distinct.rows]], windows)
+
+    def _encoded(
+        self,
+        pairs: list[tuple[str, str | None]],
+        max_length: int,
+        lower_case: bool | None,
+        stride: int | None,
+    ) -> tuple[Encoded, NDArray[np.int64] | None]:
+        """Ids of texts with the second ones of their pairs, if any; and how many windows each has, if asked
+        for."""
+        tokenizer = self._tokenizer_in(lower_case)
+        firsts = self._cased([first for first, _ in pairs], lower_case)
+        given = [second for _, second in pairs if second is not None]
+        seconds = self._cased(given, lower_case) if given else None
+        if stride is not None:
+            encoded, counts = tokenizer.encode_windows(firsts, max_length, stride, seconds)
+            return encoded, np.asarray(counts, np.int64)
+        if seconds is None:
+            return tokenizer.encode(firsts, max_length), None
+        return tokenizer.encode_pairs(list(zip(firsts, seconds, strict=True)), max_length), None

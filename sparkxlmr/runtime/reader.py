@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +19,24 @@ from sparkxlmr.text.packing import pack
 from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
 
 Inputs = dict[str, NDArray[np.int32]]
+Text = TypeVar("Text", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Distinct:
-    """Texts without repetition: `texts` in the order of their first appearance, and `rows` int64 (n,), which
-    of them each of the n texts is."""
+class Distinct(Generic[Text]):
+    """Texts (or pairs of them) without repetition: `texts` in the order of their first appearance, and `rows`
+    int64 (n,), which of them each of the n texts is."""
 
-    texts: list[str]
+    texts: list[Text]
     rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> Distinct:
+    def of(cls, texts: Sequence[Text]) -> Distinct[Text]:
         """
         >>> Distinct.of(["b", "a", "b"]).rows.tolist()
         [0, 1, 0]
         """
-        places: dict[str, int] = {}
+        places: dict[Text, int] = {}
         rows = np.fromiter((places.setdefault(text, len(places)) for text in texts), np.int64, len(texts))
         return cls(list(places), rows)
 
@@ -83,11 +84,14 @@ class Reader:
 
         Where the tokenizer has no such setting, True lower-cases everything but the mask token.
         """
-        tokenizer = self._tokenizer_in(lower_case)
-        if lower_case and tokenizer is self._tokenizer:
-            mask = tokenizer.mask_token
-            texts = [mask.join(part.lower() for part in text.split(mask)) for text in texts]
-        return tokenizer.encode(texts, max_length)
+        return self._tokenizer_in(lower_case).encode(self._cased(texts, lower_case), max_length)
+
+    def _cased(self, texts: Sequence[str], lower_case: bool | None) -> Sequence[str]:
+        """The texts as `_tokenizer_in(lower_case)` is to read them."""
+        if not lower_case or self._tokenizer_in(lower_case) is not self._tokenizer:
+            return texts
+        mask = self._tokenizer.mask_token
+        return [mask.join(part.lower() for part in text.split(mask)) for text in texts]
 
     def _tokenizer_in(self, lower_case: bool | None) -> SentencePieceTokenizer:
         recorded = self.bundle.manifest.tokenizer

@@ -22,7 +22,7 @@ Texts = Sequence[str | None]
 
 
 class Answer(Protocol):
-    """What a predictor gives for n texts: logits float32 (n, classes), truncated bool (n,)."""
+    """What a predictor gives for n texts: :class:`sparkxlmr.runtime.predictor.Prediction`."""
 
     @property
     def logits(self) -> Floats: ...
@@ -30,10 +30,14 @@ class Answer(Protocol):
     @property
     def truncated(self) -> NDArray[np.bool_]: ...
 
+    @property
+    def windows(self) -> NDArray[np.int64] | None: ...
+
 
 #: texts, most tokens of a text, most rows of a batch (None: the planner's choice), whether to lower-case
-#: (None: as the preset says) -> answer
-Predict = Callable[[list[str], int, int | None, bool | None], Answer]
+#: (None: as the preset says), the second texts of pairs (None: no pairs), stride of windows (None: the rest
+#: of a long text is cut off) -> answer
+Predict = Callable[[list[str], int, int | None, bool | None, list[str] | None, int | None], Answer]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class RowOptions:
     - `row_scores`: also the scores of the row as a whole (the mean over its texts), for numeric columns.
     - `row_logits`: likewise its logits.
     - `pairs`: each text of a row is read together with the row's second text.
-    - `stride`: a longer text is read in windows, of which neighbours share so many pieces; None cuts it off.
+    - `stride`: a longer text is read in windows, of which neighbours share so many pieces, and its scores are
+      the mean of theirs; None cuts it off.
     """
 
     max_length: int
@@ -70,19 +75,22 @@ class RowAnswers:
     """Answers for n rows, every list n long. A row without a text to score has empty lists everywhere.
 
     For each annotation of a row: `source` (which text of the row it stands on), `label` (class id),
-    `block` (which run of `scores` belongs to it), `truncated` (the text was longer than the model reads).
-    `scores` is flat: the blocks of the row one after another, each as wide as the classes, or as
-    `RowOptions.top`, whose class ids then stand in `ids`. `row_scores`: the mean scores of the row
-    (classes,), where asked for.
+    `block` (which run of `scores` belongs to it), `truncated` (the text, or the second one of its pair, was
+    longer than the model reads), `windows` (in how many windows it was read, where `RowOptions.stride` asks
+    for them; else empty). `scores` is flat: the blocks of the row one after another, each as wide as the
+    classes, or as `RowOptions.top`, whose class ids then stand in `ids`. `row_scores`, `row_logits`: the mean
+    scores and logits of the row (classes,).
     """
 
     source: list[list[int]] = field(default_factory=list)
     label: list[list[int]] = field(default_factory=list)
     block: list[list[int]] = field(default_factory=list)
     truncated: list[list[bool]] = field(default_factory=list)
+    windows: list[list[int]] = field(default_factory=list)
     ids: list[Ints] = field(default_factory=list)
     scores: list[Floats] = field(default_factory=list)
     row_scores: list[Floats] = field(default_factory=list)
+    row_logits: list[Floats] = field(default_factory=list)
 
 
 def is_blank(text: str | None) -> bool:
@@ -96,63 +104,113 @@ def is_blank(text: str | None) -> bool:
     return text is None or not text or text.isspace()
 
 
-def classify_rows(rows: Sequence[Texts | None], predict: Predict, options: RowOptions) -> RowAnswers:
+def classify_rows(
+    rows: Sequence[Texts | None],
+    predict: Predict,
+    options: RowOptions,
+    seconds: Texts | None = None,
+) -> RowAnswers:
     """Scores every text of every row in one call of `predict` and hands the answers back by row.
 
     None, empty and blank texts are never scored and give no annotation; they shift nothing: `source`
-    counts all texts of the row.
+    counts all texts of the row. With `RowOptions.pairs`, `seconds` holds for each row the second text of its
+    pairs; where that is None, empty or blank, there is no pair, and no annotation.
 
     >>> class Fixed:
     ...     logits, truncated = np.array([[0, 1], [3, 0]], np.float32), np.array([False, True])
+    ...     windows = None
     >>> answers = classify_rows([["a"], None, ["", "b"]], lambda *_: Fixed(), RowOptions(8))
     >>> answers.source, answers.label, answers.truncated
     ([[0], [], [1]], [[1], [], [0]], [[False], [], [True]])
     """
     texts: list[str] = []
+    second_texts: list[str] = []
     sources: list[int] = []
     starts = [0]
-    for row in rows:
-        for source, text in enumerate(row if row is not None else ()):
-            if text is not None and not is_blank(text):
-                texts.append(text)
-                sources.append(source)
+    for number, row in enumerate(rows):
+        second = seconds[number] if options.pairs and seconds is not None else None
+        if row is not None and not (options.pairs and is_blank(second)):
+            found = [(source, text) for source, text in enumerate(row) if text and not is_blank(text)]
+            sources += [source for source, _ in found]
+            texts += [text for _, text in found]
+            second_texts += [second or ""] * len(found)
         starts.append(len(texts))
     answers = RowAnswers()
     if not texts:
         _append_empty(answers, len(rows))
         return answers
-    answer = predict(texts, options.max_length, options.batch_size, options.lower_case)
-    activate = sigmoid if options.activation == "sigmoid" else softmax
-    scores = activate(np.asarray(answer.logits, np.float32))
+    answer = predict(
+        texts,
+        options.max_length,
+        options.batch_size,
+        options.lower_case,
+        second_texts if options.pairs else None,
+        options.stride,
+    )
+    scored = _Scored.of(answer, options)
     for start, stop in itertools.pairwise(starts):
         if start == stop:
             _append_empty(answers, 1)
         else:
-            _append_row(
-                answers, sources[start:stop], scores[start:stop], answer.truncated[start:stop], options
-            )
+            _append_row(answers, sources[start:stop], scored[start:stop], options)
     return answers
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What a predictor said about n texts, one row a text: logits and scores float32 (n, classes), how many
+    windows int64 (n,), truncated bool (n,)."""
+
+    logits: Floats
+    scores: Floats
+    windows: NDArray[np.int64]
+    truncated: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, answer: Answer, options: RowOptions) -> _Scored:
+        """Of a text in windows the mean of what was said about each."""
+        logits = np.asarray(answer.logits, np.float32)
+        scores = (sigmoid if options.activation == "sigmoid" else softmax)(logits)
+        windows = answer.windows
+        if windows is None:
+            windows = np.ones(len(logits), np.int64)
+        elif len(windows) < len(logits):
+            logits, scores = (_means(values, windows) for values in (logits, scores))
+        return cls(logits, scores, windows, answer.truncated)
+
+    def __getitem__(self, texts: slice) -> _Scored:
+        return _Scored(self.logits[texts], self.scores[texts], self.windows[texts], self.truncated[texts])
+
+
+def _means(values: Floats, counts: NDArray[np.int64]) -> Floats:
+    """The mean of each run of rows, float32 (runs, classes); `counts`, at least 1 each, are their lengths."""
+    sums = np.add.reduceat(values, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
+    means: Floats = (sums / counts[:, None]).astype(np.float32)
+    return means
+
+
+def _mean(values: Floats) -> Floats:
+    """float32 (1, classes); what is alone stays as it is."""
+    return _means(values, np.array([len(values)])) if len(values) > 1 else values
 
 
 def _append_empty(answers: RowAnswers, n_rows: int) -> None:
     no_ids, no_scores = np.zeros(0, np.int32), np.zeros(0, np.float32)
-    for values in (answers.source, answers.label, answers.block):
+    for values in (answers.source, answers.label, answers.block, answers.windows):
         values.extend([] for _ in range(n_rows))
     answers.truncated.extend([] for _ in range(n_rows))
     answers.ids.extend([no_ids] * n_rows)
-    answers.scores.extend([no_scores] * n_rows)
-    answers.row_scores.extend([no_scores] * n_rows)
+    for numbers in (answers.scores, answers.row_scores, answers.row_logits):
+        numbers.extend([no_scores] * n_rows)
 
 
-def _append_row(
-    answers: RowAnswers, sources: list[int], scores: Floats, truncated: NDArray[np.bool_], options: RowOptions
-) -> None:
-    """One row that has something to say: `scores` (texts, classes), in the order of `sources`."""
-    mean = (
-        scores.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32) if len(scores) > 1 else scores
-    )
+def _append_row(answers: RowAnswers, sources: list[int], texts: _Scored, options: RowOptions) -> None:
+    """One row that has something to say: `texts` in the order of `sources`."""
+    answers.row_scores.append(_mean(texts.scores)[0])
+    answers.row_logits.append(_mean(texts.logits)[0])
+    scores, windows, truncated = texts.scores, texts.windows.tolist(), texts.truncated.tolist()
     if options.coalesce:
-        sources, scores, truncated = sources[:1], mean, np.array([bool(truncated.any())])
+        sources, scores, windows, truncated = sources[:1], _mean(scores), [sum(windows)], [any(truncated)]
     if options.activation == "sigmoid":
         blocks, labels = (found.tolist() for found in np.nonzero(scores > options.threshold))
     else:
@@ -166,6 +224,6 @@ def _append_row(
     answers.source.append([sources[block] for block in blocks])
     answers.label.append(labels)
     answers.block.append(blocks)
-    answers.truncated.append([bool(truncated[block]) for block in blocks])
+    answers.truncated.append([truncated[block] for block in blocks])
+    answers.windows.append([windows[block] for block in blocks] if options.stride is not None else [])
     answers.scores.append(scores.ravel())
-    answers.row_scores.append(mean[0])

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import CharType, StringType, VarcharType
 
 from sparkxlmr.errors import InputError, NotAPresetError
-from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.open_model_folder import Model
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.stage_options import row_options
 from sparkxlmr.spark import scoring
-from sparkxlmr.spark.annotation import CATEGORY, DOCUMENT, TOKEN, bind, quoted, with_annotations
-from sparkxlmr.spark.compat import case_sensitive
+from sparkxlmr.spark.annotation import (
+    CATEGORY,
+    DOCUMENT,
+    TOKEN,
+    annotator_type,
+    bind,
+    is_annotation_field,
+    quoted,
+    with_annotations,
+)
+from sparkxlmr.spark.annotator import find_field
+from sparkxlmr.spark.compat import case_sensitive, valid_utf8
 from sparkxlmr.spark.model_annotator import ModelAnnotator
 from sparkxlmr.spark.params import param
 
@@ -35,17 +47,28 @@ class SequenceClassifier(ModelAnnotator):
     topScores = param("How many of the best scores stand in the metadata; unset: all.", int, minimum=1)
     predictionCol = param("Name of a double column for the label's id; unset: none.", str)
     probabilityCol = param("Name of a vector column for the scores in id order; unset: none.", str)
+    rawPredictionCol = param("Name of a vector column for the logits in id order; unset: none.", str)
+    longTextStrategy = param(
+        "truncate: the end of a long text is cut off. windows: all of it is read, and scores averaged.",
+        str, "truncate", choices=("truncate", "windows"),
+    )  # fmt: skip
+    stride = param(
+        "Pieces that neighbouring windows share; unset: a quarter of maxSentenceLength.", int, minimum=0
+    )
+    pairCol = param(
+        "Column of each row's second text (strings or documents), for models of pairs; unset: none.", str
+    )
 
     def getClasses(self) -> list[str]:
         """The labels, in the order of their ids."""
         return list(self.model.labels)
 
-    def _check_model(self, preset: Preset) -> None:
-        if len(set(preset.labels)) != len(preset.labels):
+    def _check_model(self, model: Model) -> None:
+        if len(set(model.labels)) != len(model.labels):
             raise NotAPresetError(
-                f"{type(self).__name__}: labels of the preset {preset.path} are called alike",
+                f"{type(self).__name__}: labels of the model {model.path} are called alike",
                 "a name of its own for each label",
-                "rename them in the preset's task.json (classes)",
+                "rename them in the preset's task.json (classes), or in assets/labels.txt",
             )
 
     def _check_settings(self, bundle: Bundle) -> None:
@@ -53,11 +76,14 @@ class SequenceClassifier(ModelAnnotator):
 
     def _transform(self, df: DataFrame) -> DataFrame:
         document = quoted(self._input_fields(df)[DOCUMENT].name)
+        texts = document["result"]
+        if self.isDefined(self.pairCol):
+            texts = scoring.paired(texts, self._second_texts(df))
         self._check_new_columns(df)
         bundle, ref = self._distributed(df.sparkSession)
         options = row_options(self._chosen(), bundle)
-        scored = scoring.scored(document["result"], ref, options)
-        if not options.row_scores:
+        scored = scoring.scored(texts, ref, options)
+        if not (options.row_scores or options.row_logits):
             # One expression, and so one projection: only through one does Spark push a limit below the UDF.
             column = bind(
                 scored, lambda result: scoring.category_annotations(result, document, bundle.labels, options)
@@ -73,13 +99,33 @@ class SequenceClassifier(ModelAnnotator):
             df = df.withColumn(self.getPredictionCol(), values.alias("p", metadata=_nominal(bundle.labels)))
         if self.isDefined(self.probabilityCol):
             df = df.withColumn(self.getProbabilityCol(), scoring.probability(result, len(bundle.labels)))
+        if self.isDefined(self.rawPredictionCol):
+            df = df.withColumn(self.getRawPredictionCol(), scoring.raw_prediction(result, len(bundle.labels)))
         return df.drop(name)
+
+    def _second_texts(self, df: DataFrame) -> Column:
+        """string: the second text of a row's pairs; several documents are one, a blank between them.
+
+        Raises InputError where the column is missing or holds something else.
+        """
+        field = find_field(df, self.getPairCol(), type(self).__name__)
+        column = quoted(field.name)
+        if is_annotation_field(field) and annotator_type(field) in (None, DOCUMENT):
+            return F.array_join(column["result"], " ")
+        if isinstance(field.dataType, (StringType, VarcharType, CharType)):
+            return valid_utf8(column.cast("string"))
+        kind = annotator_type(field) or field.dataType.simpleString()
+        raise InputError(
+            f"{type(self).__name__}: pairCol {field.name!r} has type {kind}",
+            "a column of strings, or annotations of type document",
+            "name the column of the second texts",
+        )
 
     def _check_new_columns(self, df: DataFrame) -> None:
         """Numeric columns must be new: replacing someone's `prediction` silently would be found out late."""
         fold = str if case_sensitive(df.sparkSession) else str.lower
         taken = {fold(name) for name in (*df.columns, self.required("outputCol"))}
-        for name in ("predictionCol", "probabilityCol"):
+        for name in ("predictionCol", "probabilityCol", "rawPredictionCol"):
             column = self.setting(name)
             if column is not None and fold(column) in taken:
                 raise InputError(

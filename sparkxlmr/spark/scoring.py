@@ -8,7 +8,7 @@ annotations by SQL on the JVM's side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from pyspark.ml.functions import array_to_vector
@@ -22,7 +22,7 @@ from sparkxlmr.spark.model_ref import ModelRef
 from sparkxlmr.spark.shipping import Batches, on_executor
 
 #: Metadata keys of a category annotation beside the labels.
-SENTENCE, TRUNCATED = "sentence", "truncated"
+SENTENCE, TRUNCATED, WINDOWS = "sentence", "truncated", "windows"
 
 
 def result_type(options: RowOptions) -> StructType:
@@ -38,21 +38,35 @@ def result_type(options: RowOptions) -> StructType:
         "label": ints,
         "block": ints if options.activation == "sigmoid" else None,
         "truncated": ArrayType(BooleanType(), False),
+        "windows": ints if options.stride is not None else None,
         "ids": ints if options.top is not None else None,
         "scores": floats,
         "row_scores": floats if options.row_scores else None,
+        "row_logits": floats if options.row_logits else None,
     }
     return StructType([StructField(name, kind, True) for name, kind in kinds.items() if kind is not None])
 
 
+def settings_of(options: Any) -> dict[str, Any]:
+    """The fields of an options dataclass that are not its defaults: what has to travel.
+
+    >>> settings_of(RowOptions(128, threshold=0.5, top=3))
+    {'max_length': 128, 'top': 3}
+    """
+    values = {item.name: (getattr(options, item.name), item.default) for item in fields(options)}
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
 def score_function(ref: ModelRef, options: RowOptions) -> Batches:
     """The function that Spark ships: it holds plain values only."""
-    arguments = (ref.to_wire(), asdict(options), result_type(options).names)
+    arguments = (ref.to_wire(), settings_of(options), result_type(options).names)
     return on_executor("score", "sparkxlmr.spark.worker", "score_batches", *arguments)
 
 
 def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:
     """The struct of :func:`result_type` for a column array<string> (null, or null items, are never scored).
+
+    With `RowOptions.pairs` the first item is the second text of the row's pairs (:func:`paired`).
 
     The UDF is an iterator UDF, so a worker looks its model up once a task, and non-deterministic, so that
     Spark neither repeats it for a filter on its output nor keeps it where nobody reads it.
@@ -62,15 +76,21 @@ def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:
     return column
 
 
+def paired(texts: Column, second: Column) -> Column:
+    """What :func:`scored` reads for pairs: one array, because a second column would cost a second crossing of
+    everything around it. Null texts stay null."""
+    return F.concat(F.array(second), texts)
+
+
 def category_annotations(
     result: Column, document: Column, labels: Sequence[str], options: RowOptions
 ) -> Column:
     """The array of `category` annotations, from a column of :func:`scored` and its input annotations.
 
     begin and end are those of the input annotation, result is the label, metadata holds `sentence` (the
-    input's), the scores as text of a float32, and `truncated` = "true" where text was cut off. A label
-    that is itself called `sentence` or `truncated` keeps its score, as in Spark NLP; the entry it hides is
-    left out.
+    input's), the scores as text of a float32, `windows` (their number, where texts are read in windows), and
+    `truncated` = "true" where text was cut off. A label that is itself called `sentence`, `windows` or
+    `truncated` keeps its score, as in Spark NLP; the entry it hides is left out.
     """
     names = F.array(*[F.lit(label) for label in labels])
 
@@ -109,8 +129,11 @@ def _metadata(
     if SENTENCE not in labels:
         sentence = F.coalesce(origin["metadata"][SENTENCE], source.cast("string"))
         keys, values = F.concat(F.array(F.lit(SENTENCE)), keys), F.concat(F.array(sentence), values)
+    if options.stride is not None and WINDOWS not in labels:
+        n_windows = F.element_at(result["windows"], position + 1).cast("string")
+        keys, values = F.concat(keys, F.array(F.lit(WINDOWS))), F.concat(values, F.array(n_windows))
     entries = F.map_from_arrays(keys, values)
-    if TRUNCATED in labels:
+    if TRUNCATED in labels or (options.stride is not None and not options.pairs):
         return entries
     cut = F.map_from_arrays(
         F.concat(keys, F.array(F.lit(TRUNCATED))), F.concat(values, F.array(F.lit("true")))
@@ -136,7 +159,15 @@ def probability(result: Column, n_classes: int) -> Column:
 
     With several texts in a row (sentences): the mean over them.
     """
-    scores = result["row_scores"].cast("array<double>")
+    return _vector(result["row_scores"], n_classes)
+
+
+def raw_prediction(result: Column, n_classes: int) -> Column:
+    """As :func:`probability`, of the logits."""
+    return _vector(result["row_logits"], n_classes)
+
+
+def _vector(values: Column, n_classes: int) -> Column:
     none = F.array_repeat(F.lit(0.0), n_classes)
-    vector: Column = array_to_vector(F.when(F.size(scores) > 0, scores).otherwise(none))
+    vector: Column = array_to_vector(F.when(F.size(values) > 0, values.cast("array<double>")).otherwise(none))
     return vector

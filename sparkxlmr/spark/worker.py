@@ -47,10 +47,18 @@ def score_batches(
     """Answers for each Arrow batch of array<string> values, as a frame with `columns`, row by row.
 
     `wire` and `settings` are a :class:`ModelRef` and the fields of :class:`RowOptions` as plain values.
-    The model is loaded when the first row arrives: a task without rows loads nothing.
+    With its `pairs`, the first text of a row is the second one of the row's pairs. The model is loaded when
+    the first row arrives: a task without rows loads nothing.
     """
     options = RowOptions(**settings)
-    return _answered(wire, columns, documents, lambda rows, model: classify_rows(rows, model.logits, options))
+
+    def answer(rows: list[Texts | None], model: Any) -> RowAnswers:
+        if not options.pairs:
+            return classify_rows(rows, model.logits, options)
+        seconds = [row[0] if row else None for row in rows]
+        return classify_rows([row[1:] if row else None for row in rows], model.logits, options, seconds)
+
+    return _answered(wire, columns, documents, answer)
 
 
 def fill_batches(

@@ -16,6 +16,7 @@ from typing import ClassVar
 import sentencepiece
 
 from sparkxlmr.errors import DamagedModelError, PresetNotFoundError, SettingError
+from sparkxlmr.text.windows import check_stride, sliding_windows
 
 SPACE_MARK = "▁"  # how SentencePiece writes a space inside a piece
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -151,16 +152,63 @@ class SentencePieceTokenizer:
             raise SettingError(
                 f"truncate is {truncate!r}", "'round_robin' or 'waterfall'", "pass one of the two"
             )
-        between = [self.eos_id] * self._ends_between
-        room = None if max_length is None else _room(max_length, 2 + len(between))
+        room = None if max_length is None else _room(max_length, 2 + self._ends_between)
         firsts = self._pieces([pair[0] for pair in pairs], room)
         seconds = self._pieces([pair[1] for pair in pairs], room)
-        ids, truncated, segment_ids = [], [], []
+        kept, truncated = [], []
         for first, second in zip(firsts, seconds, strict=True):
             n_first, n_second = _share(len(first), len(second), room, truncate)
             truncated.append(n_first < len(first) or n_second < len(second))
-            ids.append([self.bos_id, *first[:n_first], *between, *second[:n_second], self.eos_id])
-            segment_ids.append([0] * (1 + n_first + len(between)) + [1] * (n_second + 1))
+            kept.append((first[:n_first], second[:n_second]))
+        return self._joined(kept, truncated)
+
+    def encode_windows(
+        self, texts: Sequence[str], max_length: int, stride: int, seconds: Sequence[str] | None = None
+    ) -> tuple[Encoded, list[int]]:
+        """Ids of each text in windows that together hold all of it, each of at most ``max_length`` ids.
+
+        Neighbouring windows share ``stride`` ids of the text. With ``seconds``, one for each text, every
+        window is the first half of a pair (:meth:`encode_pairs`); a second text that fills more than half of
+        the room, where the first would have to be cut, loses its end in all of them.
+
+        Returns:
+            The windows of the first text, then those of the second and so on, and how many each text has.
+            ``truncated`` says of a window whether its second text was cut.
+
+        Raises:
+            SettingError: ``max_length`` has no room for the special tokens, or a window none for more than
+                ``stride`` ids of the text.
+        """
+        firsts = self._pieces(texts, None)
+        if seconds is None:
+            width = _room(max_length, 2)
+            check_stride(stride, width)
+            found = [sliding_windows(len(first), width, stride) for first in firsts]
+            ids = [
+                [self.bos_id, *first[start:stop], self.eos_id]
+                for first, stretches in zip(firsts, found, strict=True)
+                for start, stop in stretches
+            ]
+            segments = [[0] * len(row) for row in ids] if self._has_segments else None
+            return Encoded(ids, [False] * len(ids), segments), [len(stretches) for stretches in found]
+        room = _room(max_length, 2 + self._ends_between)
+        check_stride(stride, room - room // 2)
+        pairs, cut, counts = [], [], []
+        for first, second in zip(firsts, self._pieces(seconds, room), strict=True):
+            _, n_second = _share(len(first), len(second), room, "round_robin")
+            stretches = sliding_windows(len(first), room - n_second, stride)
+            pairs += [(first[start:stop], second[:n_second]) for start, stop in stretches]
+            cut += [n_second < len(second)] * len(stretches)
+            counts.append(len(stretches))
+        return self._joined(pairs, cut), counts
+
+    def _joined(self, pairs: Iterable[tuple[list[int], list[int]]], truncated: list[bool]) -> Encoded:
+        """Pairs of ids with the special ones around them."""
+        between = [self.eos_id] * self._ends_between
+        ids, segment_ids = [], []
+        for first, second in pairs:
+            ids.append([self.bos_id, *first, *between, *second, self.eos_id])
+            segment_ids.append([0] * (1 + len(first) + len(between)) + [1] * (len(second) + 1))
         return Encoded(ids, truncated, segment_ids if self._has_segments else None)
 
     def _pieces(self, texts: Sequence[str], limit: int | None) -> list[list[int]]:

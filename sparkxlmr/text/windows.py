@@ -1,4 +1,4 @@
-"""Which stretches of a long text are read, so that every mask in it is seen with what stands around it."""
+"""Which stretches of a long text are read: all of it, or so that each mask is seen with what surrounds it."""
 
 from __future__ import annotations
 
@@ -53,3 +53,37 @@ def windows_around(positions: Sequence[int], n_ids: int, width: int) -> list[Win
         found.append(Window(start, stop, here))
         rest = rest[len(here) :]
     return found
+
+
+def sliding_windows(n_ids: int, width: int, stride: int) -> list[tuple[int, int]]:
+    """Stretches (start, before stop) that together hold all ids, one after the other from the first.
+
+    Args:
+        n_ids: how many ids the text has, without the special ones at its ends.
+        width: how many of them are read at once; the last stretch may have fewer.
+        stride: how many ids neighbours share (Hugging Face's meaning of the word).
+
+    Returns:
+        At least one; of a text without ids that one is empty.
+
+    Raises:
+        SettingError: the text does not fit, and `stride` is below 0, or not below `width`.
+
+    >>> sliding_windows(10, width=6, stride=2)
+    [(0, 6), (4, 10)]
+    """
+    if n_ids <= width:
+        return [(0, n_ids)]
+    check_stride(stride, width)
+    starts = range(0, n_ids - stride, width - stride)
+    return [(start, min(start + width, n_ids)) for start in starts]
+
+
+def check_stride(stride: int, width: int) -> None:
+    """Raises SettingError where windows of `width` ids cannot share `stride` of them and still go on."""
+    if not 0 <= stride < width:
+        raise SettingError(
+            f"Windows of {width} ids are to share {stride}",
+            f"0 to {width - 1}" if width > 0 else "room for an id in each",
+            "make them share fewer, or make them longer",
+        )

@@ -417,8 +417,11 @@ SPARK_NLP = {
     "batchSize": 8, "maxSentenceLength": 128, "caseSensitive": True, "coalesceSentences": False,
     "activation": "softmax", "multilabel": False, "threshold": 0.5, "lazyAnnotator": False,
 }  # fmt: skip
-OURS = {"engine": "auto", "precision": "auto", "distribution": "auto"}
-UNSET = {"inputCols", "outputCol", "topScores", "predictionCol", "probabilityCol"}
+OURS = {"engine": "auto", "precision": "auto", "distribution": "auto", "longTextStrategy": "truncate"}
+UNSET = {
+    "inputCols", "outputCol", "topScores", "predictionCol", "probabilityCol", "rawPredictionCol", "stride",
+    "pairCol",
+}  # fmt: skip
 
 
 def test_names_and_defaults_are_spark_nlps(classifier):
