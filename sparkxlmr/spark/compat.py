@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pyspark
+import pyspark.util
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
@@ -28,6 +29,12 @@ def valid_utf8(text: Column) -> Column:
 def is_connect(spark: SparkSession) -> bool:
     """Whether the session talks to a Connect server: no SparkContext, no broadcast, no JVM at hand."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def is_client_only() -> bool:
+    """Whether this pyspark is the client of Spark Connect, without a Spark of its own (`pyspark-client`)."""
+    only = getattr(pyspark.util, "is_remote_only", None)  # 3.5 has no such client
+    return only is not None and bool(only())
 
 
 def session_key(spark: SparkSession) -> str:

@@ -66,15 +66,20 @@ def start(
     they run on this machine, moves data through Arrow, and keeps Spark's log quiet. Engine threads need no
     setting: a worker takes them from ``spark.task.cpus``. The stages work in any other session too.
 
+    With ``SPARK_REMOTE`` set, or a ``master`` that begins with ``sc://``, the session is one of Spark
+    Connect; :func:`sparkxlmr.attach` then sends this package to a server that lacks it.
+
     Args:
-        master: where Spark runs, e.g. ``"local[4]"``; by default what spark-submit was given, else
-            what the platform's ``spark-defaults.conf`` says, else ``"local[*]"``.
+        master: where Spark runs, e.g. ``"local[4]"`` or ``"sc://host:15002"``; by default what
+            spark-submit was given, else what the platform's ``spark-defaults.conf`` says, else
+            ``"local[*]"``.
         app_name: the name that Spark's own pages show.
         **conf: Spark settings by their full names. In a session that is already active only those that
             Spark can change at run time are possible.
 
     Raises:
-        EnvironmentNotReadyError: pyspark is not installed, or there is no Java that Spark runs on.
+        EnvironmentNotReadyError: pyspark is not installed, there is no Java that Spark runs on, or pyspark is
+            a client of Connect and no server is named.
         SettingError: a setting's name does not begin with ``spark.``.
 
     Example::
@@ -95,15 +100,56 @@ def start(
     hush_pandas_remark()
     from pyspark.sql import SparkSession
 
+    from sparkxlmr.spark.compat import is_client_only
+
     active = SparkSession.getActiveSession()
     if active is not None:
         for name, value in settings.items():
             if active.conf.get(name, None) != value:
                 active.conf.set(name, value)
         return active
-    if "SPARK_REMOTE" in os.environ or "spark.remote" in settings:
-        return _build(SparkSession.builder, settings)
+    remote = _remote(master, settings)
+    if remote is not None:
+        return _start_connect(remote, app_name, settings)
+    if is_client_only():
+        raise EnvironmentNotReadyError(
+            "The pyspark installed here is a client of Spark Connect, and no server is named",
+            "the address of a Connect server",
+            'call sparkxlmr.start("sc://host:15002"), or set SPARK_REMOTE',
+        )
     return _start_classic(master, app_name, settings)
+
+
+def _remote(master: str | None, settings: dict[str, str]) -> str | None:
+    """The address of a Connect server, or ``local[4]`` and the like for one in this process, or None."""
+    if master is not None and master.startswith("sc://"):
+        return master
+    return settings.get("spark.remote") or os.environ.get("SPARK_REMOTE") or None
+
+
+def _start_connect(remote: str, app_name: str, settings: dict[str, str]) -> SparkSession:
+    """A session of the Connect server at ``sc://...``, or of one that Spark starts in this process."""
+    from pyspark.sql import SparkSession
+
+    if remote.startswith("sc://"):
+        # The server runs already: what is no setting of a session is its own affair.
+        wanted = {name: value for name, value in SESSION_CONF.items() if name.startswith("spark.sql.")}
+    else:
+        ensure_java()
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        wanted = SESSION_CONF | LOCAL_CONF | _quiet_log() | {"spark.app.name": app_name}
+    try:
+        with warnings.catch_warnings():
+            if not remote.startswith("sc://"):
+                # Spark warns that the session cannot change what the server was just started with.
+                warnings.filterwarnings("ignore", message="Failed to set spark", category=UserWarning)
+            return _build(SparkSession.builder.remote(remote), wanted | settings)
+    except ImportError as error:
+        raise EnvironmentNotReadyError(
+            f"Spark Connect cannot be used here: {error}",
+            "what pyspark needs for it",
+            'pip install "pyspark[connect]", or pyspark-client where no Spark is needed here',
+        ) from error
 
 
 def _start_classic(master: str | None, app_name: str, settings: dict[str, str]) -> SparkSession:
