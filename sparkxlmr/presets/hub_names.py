@@ -1,14 +1,16 @@
-"""Where the models lie that keras-hub knows by name."""
+"""The models that other libraries know by name, and where they lie: the table `names.json`."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+_TABLE = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
+
 #: keras-hub's preset names and their handles, versions included, as keras-hub 0.32 has them
 #: (``xlm_roberta_presets.py`` and ``albert_presets.py`` there).
-KERAS_HUB = {
-    "xlm_roberta_base_multi": "kaggle://keras/xlm_roberta/keras/xlm_roberta_base_multi/3",
-    "xlm_roberta_large_multi": "kaggle://keras/xlm_roberta/keras/xlm_roberta_large_multi/3",
-    "albert_base_en_uncased": "kaggle://keras/albert/keras/albert_base_en_uncased/5",
-    "albert_large_en_uncased": "kaggle://keras/albert/keras/albert_large_en_uncased/3",
-    "albert_extra_large_en_uncased": "kaggle://keras/albert/keras/albert_extra_large_en_uncased/3",
-    "albert_extra_extra_large_en_uncased": "kaggle://keras/albert/keras/albert_extra_extra_large_en_uncased/3",
-}
+KERAS_HUB: dict[str, str] = _TABLE["keras_hub"]
+
+#: names of Spark NLP's models, and how to get such a model here. Where an original on Hugging Face is named,
+#: Spark NLP's model card names it; the others were trained by John Snow Labs.
+SPARK_NLP: dict[str, str] = _TABLE["spark_nlp"]

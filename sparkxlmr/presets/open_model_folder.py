@@ -23,7 +23,7 @@ def open_folder(folder: Path) -> Model:
 
 
 def open_model(handle: str | PathLike[str]) -> Model:
-    """What a handle means (:func:`~sparkxlmr.presets.handles.resolve`), fetched first where it lies elsewhere.
+    """What a handle means (see :mod:`~sparkxlmr.presets.handles`), fetched first where it lies elsewhere.
 
     Raises what :func:`open_folder` raises, PresetNotFoundError and EnvironmentNotReadyError.
     """

@@ -13,6 +13,7 @@ from sparkxlmr.presets.config import TextClassifierConfig
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.locks import locked
+from sparkxlmr.presets.open_model_folder import Model
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import (
     BUNDLES,
@@ -23,7 +24,7 @@ from sparkxlmr.runtime.bundle import (
     describe_file,
     describe_files,
 )
-from sparkxlmr.runtime.engine_choice import require_installed
+from sparkxlmr.runtime.engine_choice import require_installed, require_readable
 from sparkxlmr.runtime.engines import engine_named
 
 #: Kinds of heads that engines run.
@@ -32,21 +33,24 @@ _VOCABULARY = "vocabulary.spm"
 _log = logging.getLogger(__name__)
 
 
-def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
-    """Compiles the preset for the engine into `folder`, whole or not at all; a bundle there is replaced.
+def compile_bundle(preset: Model, engine: str, folder: str | Path) -> Bundle:
+    """Compiles the preset, or the compiled model of another library, for the engine into `folder`, whole or
+    not at all; a bundle there is replaced.
 
     In the preset's own `bundles/<engine>` the bundle refers to the preset's vocabulary, elsewhere it holds a
-    copy. Raises NotAPresetError where the preset has no head or no tokenizer, EngineError where
-    the engine is not installed, OutputError where the folder cannot be written, and what reading the weights
-    raises.
+    copy. Raises NotAPresetError where the preset has no head or no tokenizer, SettingError where the engine
+    does not read what the model lies in, EngineError where the engine is not installed, OutputError where the
+    folder cannot be written, and what reading the weights raises.
     """
-    if preset.task is None or preset.task.kind not in TASKS:
+    kind = preset.task_kind
+    if kind not in TASKS:
         raise NotAPresetError(
-            f"{preset.path} has {'no head' if preset.task is None else f'a head of kind {preset.task.kind}'}",
+            f"{preset.path} has {'no head' if kind is None else f'a head of kind {kind}'}",
             "the preset of a text classifier or of a masked language model",
             "train one first",
         )
     vocabulary = preset.text_tokenizer().proto  # what fits neither family nor weights is refused here
+    require_readable(preset, engine)
     require_installed(engine)
     folder = Path(folder).absolute()
     partial = partial_path(folder.parent, "compiling")
@@ -76,7 +80,7 @@ def compile_bundle(preset: Preset, engine: str, folder: str | Path) -> Bundle:
     return Bundle.open(folder)
 
 
-def bundle_for(preset: Preset, engine: str) -> Bundle:
+def bundle_for(preset: Model, engine: str) -> Bundle:
     """The preset compiled for the engine: the bundle that lies beside it, else one kept in the cache.
 
     The bundle beside the preset is taken only if it was compiled from exactly these weights, labels and
@@ -100,28 +104,28 @@ def bundle_for(preset: Preset, engine: str) -> Bundle:
         return compile_bundle(preset, engine, folder)
 
 
-def _manifest(preset: Preset, engine: str, files: dict[str, BundleFile]) -> Manifest:
-    task = preset.task
-    assert task is not None
-    tokenizer: dict[str, Any] = {"family": preset.config.family, "file": _VOCABULARY}
+def _manifest(preset: Model, engine: str, files: dict[str, BundleFile]) -> Manifest:
+    assert preset.task_kind is not None
+    task = preset.task if isinstance(preset, Preset) else None
+    tokenizer: dict[str, Any] = {"family": preset.family, "file": _VOCABULARY}
     if preset.tokenizer_settings:
         tokenizer["settings"] = dict(preset.tokenizer_settings)
     return Manifest(
-        family=preset.config.family,
-        task=task.kind,
+        family=preset.family,
+        task=preset.task_kind,
         engine=engine,
         revision=engine_named(engine).revision,
         precisions=engine_named(engine).precisions,
-        max_length=preset.config.max_sequence_length,
+        max_length=preset.max_length,
         activation=task.activation if isinstance(task, TextClassifierConfig) else None,
-        labels=tuple(preset.labels) if isinstance(task, TextClassifierConfig) else (),
+        labels=tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
         tokenizer=tokenizer,
         source=preset.content_hash,
         files=files,
     )
 
 
-def _own_bundle(preset: Preset, engine: str) -> Bundle | None:
+def _own_bundle(preset: Model, engine: str) -> Bundle | None:
     """The bundle beside the preset, if it says the same as the preset and this release can read it."""
     folder = _own_folder(preset, engine)
     if not (folder / MANIFEST).is_file():
@@ -137,12 +141,12 @@ def _own_bundle(preset: Preset, engine: str) -> Bundle | None:
     return None
 
 
-def _cached(folder: Path, preset: Preset) -> Bundle | None:
+def _cached(folder: Path, preset: Model) -> Bundle | None:
     bundle = Bundle.open_whole(folder)
     return bundle if bundle is not None and bundle.manifest.source == preset.content_hash else None
 
 
-def _own_folder(preset: Preset, engine: str) -> Path:
+def _own_folder(preset: Model, engine: str) -> Path:
     return Path(preset.path).absolute() / BUNDLES / engine
 
 

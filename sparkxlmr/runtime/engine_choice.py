@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import EngineError, SettingError
 from sparkxlmr.runtime.engines import available, engine_named, engine_names
 
+if TYPE_CHECKING:
+    from sparkxlmr.presets.open_model_folder import Model
+
 _log = logging.getLogger(__name__)
+
+
+def engine_for(model: Model, name: str, gpu: bool = False) -> str:
+    """The engine that runs a model: as :func:`resolve_engine`, among those that read what it lies in.
+
+    Raises SettingError for an engine that does not read it, and what :func:`resolve_engine` raises.
+    """
+    if model.engines is None:
+        return resolve_engine(name, gpu)
+    if name == "auto":
+        order = sorted(model.engines, key=lambda engine: engine_named(engine).uses_gpu is not gpu)
+        installed = available()
+        return next((engine for engine in order if engine in installed), None) or require_installed(order[0])
+    require_readable(model, name)
+    return require_installed(name)
+
+
+def require_readable(model: Model, engine: str) -> None:
+    """Raises SettingError where the engine does not read the format that a model lies in."""
+    if model.engines is not None and engine_named(engine).name not in model.engines:
+        raise SettingError(
+            f"The engine is {engine!r}, which does not read {model.path}",
+            f"one of {', '.join(map(repr, model.engines))}",
+            "set the engine to 'auto'",
+        )
 
 
 def resolve_engine(name: str, gpu: bool = False) -> str:

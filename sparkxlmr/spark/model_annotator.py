@@ -11,17 +11,19 @@ from typing import ClassVar, TypeVar
 from pyspark.sql import SparkSession
 
 from sparkxlmr.errors import NotAPresetError, SettingError
-from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.names import open_named, within
+from sparkxlmr.presets.open_model_folder import Model, open_model
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
-from sparkxlmr.runtime.engine_choice import resolve_engine, resolve_precision
+from sparkxlmr.runtime.engine_choice import engine_for, resolve_precision
 from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.stage_options import Chosen, text_length
 from sparkxlmr.spark.annotator import Annotator
 from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
 from sparkxlmr.spark.distribution import distribute
 from sparkxlmr.spark.model_io import ModelStage
+from sparkxlmr.spark.model_places import model_places
 from sparkxlmr.spark.model_ref import WAYS, ModelRef
 from sparkxlmr.spark.params import param
 
@@ -70,13 +72,14 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         lang: str | None = None,
         remote_loc: str | PathLike[str] | None = None,
     ) -> Self:
-        """A stage with the model of a built-in name, of a preset folder, or of a handle.
+        """A stage with the model of a built-in name, of a folder of models, or of a handle.
 
-        - `name`: e.g. "xlm_roberta_tiny_language_id", a path, or what else
-          :func:`sparkxlmr.presets.handles.resolve` takes (`hf://org/name`, `s3://...`); left out: the stage's
-          default model.
+        - `name`: e.g. "xlm_roberta_tiny_language_id"; the name of a folder in `SPARKXLMR_HOME`, in
+          `SPARKXLMR_HOME/models`, or in one that the session's `spark.sparkxlmr.models` names (paths or URLs,
+          with commas between them); a path, or what else :func:`sparkxlmr.presets.handles.resolve` takes
+          (`hf://org/name`, `s3://...`). Left out: the stage's default model.
         - `lang`: accepted as in Spark NLP; names are unique here, so it chooses nothing.
-        - `remote_loc`: a folder of presets, or its URL, in which `name` is looked up instead.
+        - `remote_loc`: a folder of models, or its URL, in which `name` is looked up instead.
 
         Raises PresetNotFoundError, NotAPresetError or DamagedModelError; SettingError where no name is given
         and the stage has no default model.
@@ -88,39 +91,45 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
                 "the name or the folder of a model; this package ships none for this stage",
                 f'call {cls.__name__}.pretrained("path/of/a/preset")',
             )
-        return cls()._accept(Preset.open(name if remote_loc is None else _within(remote_loc, name)))
+        if remote_loc is not None:
+            return cls()._accept(open_model(within(remote_loc, name)))
+        return cls()._accept(open_named(name, model_places()))
 
     @classmethod
     def loadSavedModel(
         cls: type[Self], folder: str | PathLike[str], spark: SparkSession | None = None
     ) -> Self:
-        """A stage with the model of a local folder (a preset). `spark` is accepted as in Spark NLP, not used.
+        """A stage with the model of a folder; `spark` is accepted as in Spark NLP, not used.
 
-        Raises NotAPresetError where the folder holds something else.
+        The folder is a preset, a Hugging Face checkpoint, or what Spark NLP's `loadSavedModel` takes: a
+        TensorFlow SavedModel, `model.onnx` or `openvino_model.xml` with `assets/`
+        (:mod:`sparkxlmr.presets.saved_graph` says what is in them). The engine `openvino` reads all three,
+        `tensorflow` SavedModels. No code in a file is run: operators that do more than compute are refused.
+
+        Raises PresetNotFoundError where there is no such folder, NotAPresetError where it holds something
+        else or something that is refused, DamagedModelError where a file is not whole.
         """
-        if not Path(folder).is_dir():
-            raise NotAPresetError(f"There is no folder {folder}", "the folder of a preset", "check the path")
-        return cls()._accept(Preset.open(Path(folder)))
+        return cls()._accept(open_model(folder if "://" in str(folder) else Path(folder)))
 
-    def withModel(self: Self, model: Preset) -> Self:
+    def withModel(self: Self, model: Model) -> Self:
         """Give this stage its model; returns the stage. NotAPresetError where it fits another stage."""
         return self._accept(model)
 
-    def _accept(self: Self, preset: Preset) -> Self:
-        kind = preset.task.kind if preset.task is not None else "bare encoder"
-        if kind != self.task or preset.config.family != self.family:
+    def _accept(self: Self, model: Model) -> Self:
+        if model.task_kind != self.task or model.family != self.family:
+            kind = model.task_kind or "bare encoder"
             raise NotAPresetError(
-                f"{type(self).__name__}: {preset.path} is a {_KINDS.get(kind, kind)} of family"
-                f" {preset.config.family!r}",
+                f"{type(self).__name__}: {model.path} is a {_KINDS.get(kind, kind)} of family"
+                f" {model.family!r}",
                 f"a {_KINDS[self.task]} of family {self.family!r}",
                 "take another preset, or the stage that is made for this one",
             )
-        self._check_model(preset)
-        self._model = preset
+        self._check_model(model)
+        self._model = model
         return self
 
-    def _check_model(self, preset: Preset) -> None:
-        """Refuse a preset of the right kind that this stage cannot run. Raises NotAPresetError."""
+    def _check_model(self, model: Model) -> None:
+        """Refuse a model of the right kind that this stage cannot run. Raises NotAPresetError."""
 
     def _distributed(self, spark: SparkSession) -> tuple[Bundle, ModelRef]:
         """The compiled, verified model, and what stands for it on its way to the executors.
@@ -129,7 +138,7 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         """
         ensure_worker_python(spark)
         gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
-        engine = resolve_engine(self.getEngine(), gpu)
+        engine = engine_for(self.model, self.getEngine(), gpu)
         precision = resolve_precision(self.getPrecision(), engine)
         bundle = verified_folder(bundle_for(self.model, engine))
         _tell_once(self.model.name, bundle.hash, engine, precision)
@@ -144,17 +153,6 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
     def _chosen(self) -> Chosen:
         """This stage's settings for the functions of `runtime.stage_options`."""
         return self.chosen(self.model.name)
-
-
-def _within(place: str | PathLike[str], name: str | PathLike[str]) -> str | Path:
-    """A model in a folder, or below a URL, which no Path may hold.
-
-    >>> _within("s3://bucket/models/", "tiny")
-    's3://bucket/models/tiny'
-    """
-    if isinstance(place, str) and "://" in place:
-        return f"{place.rstrip('/')}/{name}"
-    return Path(place) / name
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,6 @@ from pyspark.sql import functions as F
 
 from sparkxlmr.errors import DamagedModelError, SettingError
 from sparkxlmr.presets.open_model_folder import Model
-from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.stored_model import CHUNK, describe, files_of, inside, kept
 from sparkxlmr.spark.compat import metadata_session
 
@@ -41,7 +40,7 @@ class ModelWriter(MLWriter):
         DefaultParamsWriter.saveMetadata(
             self.instance, path, metadata_session(self), extraMetadata={"model": described}
         )
-        write_files(self.sparkSession, files_of(preset), f"{path.rstrip('/')}/model")
+        write_files(self.sparkSession, files_of(model), f"{path.rstrip('/')}/model")
 
 
 class ModelReader(MLReader[Any]):

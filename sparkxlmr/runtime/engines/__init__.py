@@ -19,7 +19,7 @@ from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
-    from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.presets.open_model_folder import Model
 
 
 class Runner(Protocol):
@@ -56,7 +56,7 @@ class Engine(Protocol):
     def installed(self) -> bool:
         """Whether the framework is there; imports nothing."""
 
-    def compile(self, preset: Preset, folder: Path) -> list[str]:
+    def compile(self, model: Model, folder: Path) -> list[str]:
         """Writes the engine's files into the empty `folder`; returns their names, with `/` below it."""
 
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> Runner:

@@ -17,7 +17,7 @@ from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
-    from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.presets.open_model_folder import Model
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
@@ -34,12 +34,19 @@ class OpenVinoEngine:
     def installed(self) -> bool:
         return importlib.util.find_spec("openvino") is not None
 
-    def compile(self, preset: Preset, folder: Path) -> list[str]:
+    def compile(self, model: Model, folder: Path) -> list[str]:
+        from sparkxlmr.presets.saved_graph import SavedGraph
         from sparkxlmr.runtime.engines.openvino_graph import fits_float16, task_graph, write_graph
 
-        assert preset.task is not None
-        weights = preset.weights()
-        graph = task_graph(weights, preset.config, preset.task)
+        if isinstance(model, SavedGraph):
+            from sparkxlmr.runtime.engines.openvino_import import imported_graph
+
+            # Its weights stay as they are stored.
+            write_graph(imported_graph(model), folder / GRAPH, half=False)
+            return [GRAPH, WEIGHTS]
+        assert model.task is not None
+        weights = model.weights()
+        graph = task_graph(weights, model.config, model.task)
         write_graph(graph, folder / GRAPH, half=fits_float16(weights))
         return [GRAPH, WEIGHTS]
 

@@ -24,11 +24,12 @@ from sparkxlmr.presets.config import MaskedLMConfig
 from sparkxlmr.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
+    from sparkxlmr.presets.open_model_folder import Model
     from sparkxlmr.presets.preset import Preset
 
 SAVED_MODEL = "saved_model"
 _GRAPH = f"{SAVED_MODEL}/saved_model.pb"
-_ENDPOINT = "logits"
+ENDPOINT = "logits"
 _log = logging.getLogger(__name__)
 
 
@@ -42,11 +43,15 @@ class TensorFlowEngine:
     def installed(self) -> bool:
         return importlib.util.find_spec("tensorflow") is not None
 
-    def compile(self, preset: Preset, folder: Path) -> list[str]:
-        if _backend_here() == "tensorflow":
-            export_saved_model(preset, folder / SAVED_MODEL)
+    def compile(self, model: Model, folder: Path) -> list[str]:
+        from sparkxlmr.presets.saved_graph import SavedGraph
+
+        if isinstance(model, SavedGraph):
+            _export_in_child("sparkxlmr.runtime.engines.tensorflow_import", model.path, folder / SAVED_MODEL)
+        elif _backend_here() == "tensorflow":
+            export_saved_model(model, folder / SAVED_MODEL)
         else:
-            _export_in_child(preset.path, folder / SAVED_MODEL)
+            _export_in_child(__name__, model.path, folder / SAVED_MODEL)
         written = (folder / SAVED_MODEL).rglob("*")
         return sorted(path.relative_to(folder).as_posix() for path in written if path.is_file())
 
@@ -80,7 +85,7 @@ class TensorFlowRunner:
     def __init__(self, loaded: Any, on_gpu: bool) -> None:
         # The signature alone would let the variables be freed.
         self._loaded = loaded
-        self._signature = loaded.signatures[_ENDPOINT]
+        self._signature = loaded.signatures[ENDPOINT]
         self.batch_tokens = 65536 if on_gpu else 4096
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
@@ -130,7 +135,7 @@ def export_saved_model(preset: Preset, folder: Path) -> None:
     holder = tf.Module()
     holder.variables_of_the_model = [variable.value for variable in model.variables]
     holder.logits = tf.function(logits, input_signature=inputs)
-    tf.saved_model.save(holder, str(folder), signatures={_ENDPOINT: holder.logits.get_concrete_function()})
+    tf.saved_model.save(holder, str(folder), signatures={ENDPOINT: holder.logits.get_concrete_function()})
 
 
 def _classified(model: Any, inputs: dict[str, Any]) -> Any:
@@ -153,7 +158,7 @@ def _backend_here() -> str | None:
     return keras.backend.backend() if keras is not None else None
 
 
-def _export_in_child(preset: Path, folder: Path) -> None:
+def _export_in_child(module: str, model: Path, folder: Path) -> None:
     package_root = str(Path(__file__).parents[3])
     environment = {
         **os.environ,
@@ -162,12 +167,12 @@ def _export_in_child(preset: Path, folder: Path) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYTHONPATH": os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, "-m", __name__, str(preset), str(folder)]
+    command = [sys.executable, "-m", module, str(model), str(folder)]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if child.returncode:
         said = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
         raise EngineError(
-            f"TensorFlow could not export {preset}: {said[-1]}",
+            f"TensorFlow could not export {model}: {said[-1]}",
             "keras and tensorflow that work together",
             "see the log for the whole message, or use the engine openvino",
         ) from RuntimeError(child.stderr)

@@ -1,0 +1,50 @@
+"""A TensorFlow SavedModel of another library as one with a bundle's names. Run in a process of its own::
+
+    python -m sparkxlmr.runtime.engines.tensorflow_import FOLDER TARGET
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from sparkxlmr.presets.saved_graph import SavedGraph, wrong_outputs
+from sparkxlmr.presets.tensorflow_folder import SIGNATURE
+from sparkxlmr.runtime.engines.tensorflow import ENDPOINT
+
+
+def import_saved_model(model: SavedGraph, folder: Path) -> None:
+    """Writes the model as the engine's own SavedModels are: one signature, int32 inputs, float32 logits.
+
+    That nothing but computing is in it was seen when it was looked at. Raises NotAPresetError where its
+    answers are not as many as its labels.
+    """
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(model.path))
+    served = loaded.signatures[SIGNATURE]
+    wanted = served.structured_input_signature[1]
+    names = ("token_ids", "padding_mask", *(("segment_ids",) if model.family == "albert" else ()))
+
+    def logits(*tensors: Any) -> dict[str, Any]:
+        given = dict(zip(names, tensors, strict=True))
+        # XLM-R has no segments, but some exports of it ask for them: all are the first.
+        given.setdefault("segment_ids", tf.zeros_like(given["token_ids"]))
+        inputs = {theirs: tf.cast(given[ours], wanted[theirs].dtype) for ours, theirs in model.inputs.items()}
+        return {"logits": tf.cast(served(**inputs)[model.output], tf.float32)}
+
+    holder = tf.Module()
+    holder.variables_of_the_model = list(served.variables)
+    specs = [tf.TensorSpec((None, None), tf.int32, name) for name in names]
+    holder.logits = tf.function(logits, input_signature=specs)
+    endpoint = holder.logits.get_concrete_function()
+    sample = [tf.ones((2, 3), tf.int32) for _ in names]
+    shape = tuple(endpoint(*sample)["logits"].shape)
+    if shape != (2, len(model.labels)):
+        raise wrong_outputs(model.path, shape, len(model.labels))
+    tf.saved_model.save(holder, str(folder), signatures={ENDPOINT: endpoint})
+
+
+if __name__ == "__main__":
+    import_saved_model(SavedGraph.open(Path(sys.argv[1])), Path(sys.argv[2]))
