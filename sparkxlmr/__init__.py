@@ -10,14 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sparkxlmr.light import LightPipeline
     from sparkxlmr.spark.attach import attach
     from sparkxlmr.spark.session import start
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "attach", "start"]
+__all__ = ["LightPipeline", "__version__", "attach", "start"]
 
-_WHERE = {"attach": "sparkxlmr.spark.attach", "start": "sparkxlmr.spark.session"}
+_WHERE = {
+    "LightPipeline": "sparkxlmr.light",
+    "attach": "sparkxlmr.spark.attach",
+    "start": "sparkxlmr.spark.session",
+}
 
 
 def __getattr__(name: str) -> Any:

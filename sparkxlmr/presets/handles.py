@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from urllib.request import url2pathname
 
 from sparkxlmr.errors import PresetNotFoundError
 from sparkxlmr.presets import builtin, hub_fsspec, hub_hugging_face, hub_kaggle, hub_names
@@ -52,7 +51,7 @@ def _remote(handle: str) -> RemoteModel | None:
 
 def _local(handle: str | PathLike[str]) -> Path:
     try:
-        for path in _paths(handle):
+        for path in local_paths(handle):
             if path.exists():
                 return path.absolute()
     except (OSError, ValueError, RuntimeError) as error:
@@ -70,10 +69,13 @@ def _local(handle: str | PathLike[str]) -> Path:
     )
 
 
-def _paths(handle: str | PathLike[str]) -> list[Path]:
+def local_paths(handle: str | PathLike[str]) -> list[Path]:
+    """What a path or a ``file:`` URL may mean on this machine, the likeliest first."""
     if not isinstance(handle, str) or not handle.startswith("file:"):
         return [Path(handle).expanduser()]
     path = handle.removeprefix("file:").removeprefix("//localhost")
     path = "/" + path.lstrip("/") if path.startswith("/") else path
+    from urllib.request import url2pathname  # imports all that fetches URLs
+
     # Some write a blank as it is, some as %20.
     return [Path(path), Path(url2pathname(path))]

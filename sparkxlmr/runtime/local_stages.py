@@ -13,7 +13,7 @@ from sparkxlmr.runtime import cutting_options
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
-from sparkxlmr.runtime.engine_choice import resolve_engine, resolve_precision
+from sparkxlmr.runtime.engine_choice import engine_for, resolve_precision
 from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.reader import Reader
@@ -262,7 +262,7 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
             "one that was pretrained or saved",
             f"begin with {record.name}.pretrained()",
         )
-    engine = resolve_engine(chosen.get("engine") or "auto", gpu_visible())
+    engine = engine_for(model, chosen.get("engine") or "auto", gpu_visible())
     precision = resolve_precision(chosen.get("precision") or "auto", engine)
     bundle = verified_folder(bundle_for(model, engine))
     if bundle.manifest.task != task:

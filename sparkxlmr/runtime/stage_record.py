@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sparkxlmr.runtime.stage_options import Chosen
 
 if TYPE_CHECKING:
-    from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.presets.open_model_folder import Model
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class StageRecord:
 
     path: str
     chosen: Chosen
-    model: Preset | None = None
+    model: Model | None = None
 
     @property
     def name(self) -> str:

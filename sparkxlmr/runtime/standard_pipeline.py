@@ -1,0 +1,61 @@
+"""The pipeline around a model that a user names: documents, their tokens, and what the model says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.presets.open_model_folder import Model
+from sparkxlmr.runtime.stage_options import Chosen
+from sparkxlmr.runtime.stage_record import StageRecord
+
+_STAGES = "sparkxlmr.stages."
+_CLASSIFIER: dict[str, Any] = {
+    "maxSentenceLength": 128,
+    "activation": "softmax",
+    "multilabel": False,
+    "threshold": 0.5,
+    "coalesceSentences": False,
+}
+_FILLER: dict[str, Any] = {"maxSentenceLength": 512, "topK": 5}
+#: for each kind of model its stage, its output column, and those defaults of the stage that rule its answers
+_MODEL_STAGES: dict[tuple[str, str | None], tuple[str, str, dict[str, Any]]] = {
+    ("xlm_roberta", "text_classifier"): (
+        "xlm_roberta_for_sequence_classification.XlmRoBertaForSequenceClassification", "class", _CLASSIFIER,
+    ),
+    ("albert", "text_classifier"): (
+        "albert_for_sequence_classification.AlbertForSequenceClassification", "class", _CLASSIFIER,
+    ),
+    ("xlm_roberta", "masked_lm"): ("xlm_roberta_for_masked_lm.XlmRoBertaForMaskedLM", "filled", _FILLER),
+    ("albert", "masked_lm"): ("albert_for_masked_lm.AlbertForMaskedLM", "filled", _FILLER),
+}  # fmt: skip
+
+
+def standard_pipeline(model: Model) -> list[StageRecord]:
+    """The stages that read a column `text` and make `document`, `token` and, by the model, `class` (a text
+    classifier) or `filled` (a masked language model). All other settings are the stages' own.
+
+    Raises NotAPresetError where no stage runs such a model.
+    """
+    kind = (model.family, model.task_kind)
+    if kind not in _MODEL_STAGES:
+        raise NotAPresetError(
+            f"{model.path} is a {model.task_kind or 'bare encoder'} of family {model.family!r}",
+            "a text classifier or a masked language model",
+            "build the pipeline of stages yourself",
+        )
+    path, output, defaults = _MODEL_STAGES[kind]
+    document, token = {"inputCols": ["document"]}, {"outputCol": "token"}
+    return [
+        _record("document_assembler.DocumentAssembler", {"inputCol": "text", "outputCol": "document"}, {}),
+        _record("tokenizer.TokenizerModel", document | token, {}),
+        _record(path, {"inputCols": ["document", "token"], "outputCol": output}, defaults, model),
+    ]
+
+
+def _record(
+    path: str, given: dict[str, Any], defaults: dict[str, Any], model: Model | None = None
+) -> StageRecord:
+    name = path.rpartition(".")[2]
+    chosen = Chosen({**defaults, **given}, frozenset(given), name, model.name if model else name)
+    return StageRecord(_STAGES + path, chosen, model)
