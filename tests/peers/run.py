@@ -6,7 +6,8 @@ In ``.venv`` the goldens and the built-in presets are exported; in an environmen
 transformers (both use one PyTorch) they are loaded and asked. Logits must agree to 1e-5, ids and labels
 exactly, no weight may be missing or left over, and what transformers saves again must be read here with
 equal weights and ids: PyTorch's own file from version 4, ``tokenizer.json`` alone from version 5.
-What was answered is recorded in ``tests/fixtures/peers``, which ``tests/presets/test_peers.py`` reads.
+What was answered is recorded in ``tests/fixtures/peers``, which ``tests/presets/test_peers.py`` reads; what
+it says to pairs and long texts, in ``expected_stages.json`` beside the goldens.
 """
 
 from __future__ import annotations
@@ -133,6 +134,7 @@ def main() -> None:
                     print(f"  {folder.name}, transformers {major}: {problem}", flush=True)
         if failed:
             sys.exit("transformers does not agree")
+        run(peers["4"], HERE / "stages.py", ours.FIXTURES)
         for old in ours.RECORDED.glob("*.json"):
             old.unlink()
         for folder in sorted(root.iterdir()):

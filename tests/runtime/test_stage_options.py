@@ -1,0 +1,59 @@
+"""Settings to options: what decides where, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparkxlmr.errors import SettingError
+from sparkxlmr.runtime.row_classifier import RowOptions
+from sparkxlmr.runtime.row_mask_filler import FillOptions
+from sparkxlmr.runtime.stage_options import Chosen, fill_options, row_options
+
+DEFAULTS = {
+    "maxSentenceLength": 128, "batchSize": 8, "caseSensitive": False, "activation": "softmax",
+    "multilabel": False, "threshold": 0.5, "coalesceSentences": False, "longTextStrategy": "truncate",
+    "topK": 5,
+}  # fmt: skip
+
+
+def chosen(**explicit):
+    return Chosen({**DEFAULTS, **explicit}, frozenset(explicit), "Stage", "a_model")
+
+
+def test_defaults_leave_everything_to_the_model(plain_bundle):
+    assert row_options(chosen(), plain_bundle) == RowOptions(plain_bundle.max_length)
+    assert fill_options(chosen(), plain_bundle) == FillOptions(plain_bundle.max_length)
+
+
+def test_what_was_set_decides_even_where_it_is_the_default(plain_bundle):
+    found = row_options(chosen(batchSize=8, caseSensitive=False, activation="softmax"), plain_bundle)
+    assert found == RowOptions(plain_bundle.max_length, batch_size=8, lower_case=True)
+    found = row_options(chosen(multilabel=True, threshold=0.25, rawPredictionCol="r"), plain_bundle)
+    assert (found.activation, found.threshold) == ("sigmoid", 0.25)
+    assert (found.row_scores, found.row_logits, found.pairs, found.stride) == (False, True, False, None)
+    assert fill_options(chosen(targets=["a"], topK=2), plain_bundle).targets == ("a",)
+
+
+def test_a_length_beyond_the_models_is_refused_only_where_it_was_asked_for(plain_bundle):
+    with pytest.raises(SettingError, match=r"Stage: maxSentenceLength is 51.*a_model"):
+        row_options(chosen(maxSentenceLength=51), plain_bundle)
+
+
+@pytest.mark.parametrize(
+    ("settings", "stride"),
+    [
+        ({}, 12), ({"stride": 0}, 0), ({"stride": 47}, 47), ({"maxSentenceLength": 3}, 0),
+        ({"pairCol": "p"}, 12), ({"pairCol": "p", "stride": 22}, 22),
+        ({"pairCol": "p", "maxSentenceLength": 6}, 0),
+    ],
+)  # fmt: skip
+def test_windows_share_a_quarter_unless_told(plain_bundle, settings, stride):
+    """`stride` alone, without windows, decides nothing."""
+    assert row_options(chosen(**settings), plain_bundle).stride is None
+    assert row_options(chosen(longTextStrategy="windows", **settings), plain_bundle).stride == stride
+
+
+@pytest.mark.parametrize("settings", [{"stride": 48}, {"stride": 23, "pairCol": "p"}])
+def test_windows_that_would_stand_still_are_refused(plain_bundle, settings):
+    with pytest.raises(SettingError, match=f"stride is {settings['stride']}"):
+        row_options(chosen(longTextStrategy="windows", **settings), plain_bundle)
