@@ -42,7 +42,7 @@ class LightInput:
             second = None  # Spark NLP's own default
         one = target is None or isinstance(target, str)
         first = [target] if one else _listed(target, "target")
-        ids: list[Any] = []
+        ids: list[Any] | None = None
         if first and all(isinstance(item, int) and not isinstance(item, bool) for item in first):
             ids, first, second = first, _listed(second, "texts"), None
         texts = _texts(first, "target")
@@ -51,13 +51,13 @@ class LightInput:
             seconds = _texts([second] if one else _listed(second, "optional_target"), "optional_target")
         entries = _entries(metadata, one, len(texts))
         for name, items in (("ids", ids), ("optional_target", seconds), ("metadata", entries)):
-            if items and len(items) != len(texts):
+            if items is not None and len(items) != len(texts):
                 raise InputError(
                     f"LightPipeline: {name} has {len(items)} items, and there are {len(texts)} texts",
                     "one for each text",
                     "pass lists of one length",
                 )
-        for entry, number in zip(entries, ids, strict=False):
+        for entry, number in zip(entries, ids or (), strict=False):
             entry["id"] = str(number)
         return cls(texts, seconds, entries)
 
