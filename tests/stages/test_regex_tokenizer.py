@@ -6,7 +6,6 @@ import pytest
 
 from sparkxlmr.annotator import RegexTokenizer
 from sparkxlmr.errors import SettingError
-from sparkxlmr.spark.annotation import annotator_type
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 
 
@@ -20,13 +19,6 @@ def rows_of(df, name="regexToken"):
         [[a["begin"], a["end"], a["result"], a["metadata"]] for a in row[name]]
         for row in df.orderBy("id").collect()
     ]
-
-
-def test_recorded_texts(spark, spark_nlp):
-    recorded = spark_nlp("regex_tokenizer")
-    df = RegexTokenizer().transform(documents(spark, recorded["texts"]))
-    assert rows_of(df) == recorded["expected"]["default"]["tokens"]
-    assert annotator_type(df.schema["regexToken"]) == "token"
 
 
 def test_settings_and_several_documents(spark):

@@ -6,12 +6,12 @@ import pytest
 from pyspark import cloudpickle
 from pyspark.sql import functions as F
 
-from sparkxlmr.annotator import SentenceDetector, TokenizerModel
+from sparkxlmr.annotator import SentenceDetector
 from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.spark.annotation import ANNOTATION_TYPE, annotator_type, same_type
+from sparkxlmr.spark.annotation import ANNOTATION_TYPE
 from sparkxlmr.spark.cutting import cut_function
 from sparkxlmr.stages.document_assembler import DocumentAssembler
-from sparkxlmr.text.sentences import SentenceRules, split_sentences
+from sparkxlmr.text.sentences import SentenceRules
 
 
 def documents(spark, texts, schema="id int, text string", **settings):
@@ -28,27 +28,6 @@ def rows_of(df, name="sentence"):
         [[a["begin"], a["end"], a["result"], a["metadata"]] for a in row[name]]
         for row in df.orderBy("id").collect()
     ]
-
-
-def test_recorded_texts_and_their_tokens(spark, spark_nlp):
-    recorded = spark_nlp("sentence_detector")
-    df = documents(spark, recorded["texts"])
-    settings = ["default", "custom_append"]
-    for setting in settings:
-        df = detector(outputCol=setting, **recorded["expected"][setting]["params"]).transform(df)
-    df = TokenizerModel(inputCols=["default"], outputCol="token").transform(df).cache()
-    for setting in settings:
-        assert rows_of(df, setting) == recorded["expected"][setting]["sentences"]
-    assert rows_of(df, "token") == spark_nlp("tokenizer_on_sentences")["tokens"]
-    assert annotator_type(df.schema["default"]) == "document"
-    assert same_type(df.schema["default"].dataType, ANNOTATION_TYPE)
-
-
-def test_offsets_where_the_record_is_wrong(spark, spark_nlp):
-    text = spark_nlp("sentence_detector")["texts"][203]
-    (row,) = rows_of(detector(splitLength=40).transform(documents(spark, [text])))
-    found = split_sentences(text, SentenceRules(split_length=40))
-    assert row == [[*sentence, {"sentence": str(i)}] for i, sentence in enumerate(found)]
 
 
 def test_nulls_several_documents_and_sentences_of_sentences(spark):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
 
 from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.spark.annotation import ANNOTATION_TYPE, annotator_type
+from sparkxlmr.spark.annotation import ANNOTATION_TYPE
 from sparkxlmr.spark.cutting import cut_function
 from sparkxlmr.stages.document_assembler import DocumentAssembler
 from sparkxlmr.stages.tokenizer import Tokenizer, TokenizerModel
-from sparkxlmr.text.words import WordRules, tokenize
+from sparkxlmr.text.words import WordRules
 
 
 def documents(spark, texts, schema="id int, text string"):
@@ -27,41 +26,6 @@ def rows_of(df, name="token"):
 
 def model(**settings):
     return TokenizerModel(**{"inputCols": ["document"], "outputCol": "token", **settings})
-
-
-def test_recorded_texts(spark, spark_nlp):
-    recorded = spark_nlp("tokenizer")
-    df = documents(spark, recorded["texts"]).coalesce(1)
-    settings = ["default", "exceptions_insensitive", "prefix"]
-    for setting in settings:
-        tokenizer = Tokenizer(
-            inputCols=["document"], outputCol=setting, **recorded["expected"][setting]["params"]
-        )
-        df = tokenizer.fit(df).transform(df)
-    df = df.cache()
-    for setting in settings:
-        assert rows_of(df, setting) == recorded["expected"][setting]["tokens"]
-    assert annotator_type(df.schema["default"]) == "token"
-
-
-def test_offsets_where_the_record_is_wrong(spark, spark_nlp):
-    text = spark_nlp("tokenizer")["texts"][51]
-    df = model(splitChars=["-"]).transform(documents(spark, [text]))
-    rules = WordRules(split_chars=("-",), max_length=99999)
-    assert rows_of(df) == [[[*word, {"sentence": "0"}] for word in tokenize(text, rules)]]
-
-
-def test_recorded_sentences(spark, spark_nlp):
-    sentences = spark_nlp("sentence_detector")["expected"]["default"]["sentences"]
-    schema = StructType(
-        [
-            StructField("id", ANNOTATION_TYPE.elementType["begin"].dataType),
-            StructField("s", ANNOTATION_TYPE, True, {"annotatorType": "document"}),
-        ]
-    )
-    rows = [(i, [("document", *row, []) for row in found]) for i, found in enumerate(sentences)]
-    df = model(inputCols=["s"]).transform(spark.createDataFrame(rows, schema).coalesce(1))
-    assert rows_of(df) == spark_nlp("tokenizer_on_sentences")["tokens"]
 
 
 def test_nulls_and_arrays(spark):
