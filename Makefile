@@ -13,7 +13,7 @@ VENV_PYTHON := .venv/bin/python
 SETUP := tests/environments/environment.py
 MATRIX := tests/environments/matrix.py
 # These share one Spark session, and Spark takes the cores itself: one process; all others run side by side.
-SPARK_TESTS := tests/spark tests/stages tests/cluster tests/doors
+SPARK_TESTS := tests/spark tests/stages tests/cluster tests/doors tests/docs/test_pages_with_spark.py
 
 .PHONY: help demo test test-matrix test-peers docs cluster-env clean
 

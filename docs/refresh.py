@@ -1,23 +1,30 @@
-"""Writes what README.md takes from measurements, so that no number in it is typed by hand.
+"""Writes what README.md and the pages take from measurements and code, so that none of it is typed by hand.
 
-    python docs/refresh.py            # the tables, from files that scripts of this repository wrote
+    python docs/refresh.py            # the tables: of models in README.md, of settings on the stages' pages
+    python docs/refresh.py --outputs  # also what the pages' examples print, by running them
     python docs/refresh.py --picture  # also records `make demo` anew as docs/images/demo.svg
     python docs/refresh.py --check    # changes nothing; exit code 1 where the tables are out of date
 
 The numbers of a model come from its `metrics.json` (`evaluate.py` beside it writes that file), the speed
-from `benchmarks/results/language_id_speed.jsonl` (`benchmarks/language_id_speed.py`).
+from `benchmarks/results/language_id_speed.jsonl` (`benchmarks/language_id_speed.py`), the settings from the
+stages' classes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import pages
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -137,18 +144,38 @@ def record_picture() -> None:
     PICTURE.write_text(picture, "utf-8")
 
 
+def record_outputs(names: list[str]) -> None:
+    """Run the examples of the pages (all, or those of these file names) and write what they print."""
+    chosen = [Path(name).resolve() for name in names] or pages.pages()
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ["SPARKXLMR_HOME"] = scratch
+        replaced = pages.stand_ins(Path(scratch))
+        for page in chosen:
+            text = page.read_text("utf-8")
+            if "```text" in text:
+                with contextlib.chdir(scratch):
+                    printed = [now for _, now in pages.run_examples(text, page.name, replaced)]
+                page.write_text(pages.with_outputs(text, printed), "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--picture", action="store_true")
+    parser.add_argument("--outputs", nargs="*", metavar="PAGE", help="pages, by default all with outputs")
     arguments = parser.parse_args()
     now = README.read_text("utf-8")
-    new = filled(now, "model-numbers", model_numbers())
+    texts = {README: filled(now, "model-numbers", model_numbers())}
+    texts |= {page: pages.with_tables(page.read_text("utf-8")) for page in pages.pages()}
     if arguments.check:
-        raise SystemExit("README.md is out of date: run docs/refresh.py" if new != now else 0)
-    README.write_text(new, "utf-8")
+        old = [page.name for page, text in texts.items() if text != page.read_text("utf-8")]
+        raise SystemExit(f"{', '.join(old)}: out of date, run docs/refresh.py" if old else 0)
+    for page, text in texts.items():
+        page.write_text(text, "utf-8")
+    if arguments.outputs is not None:
+        record_outputs(arguments.outputs)
     if arguments.picture:
         record_picture()
 

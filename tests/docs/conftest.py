@@ -1,0 +1,8 @@
+"""The pages' own module, which knows their examples and tables, stands in docs/."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
