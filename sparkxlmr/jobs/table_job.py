@@ -196,11 +196,12 @@ def stage_for(model: str, kinds: Sequence[type[Any]]) -> Any:
     Raises:
         PresetNotFoundError, NotAPresetError, DamagedModelError: no model that one of them runs.
     """
-    from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.presets.names import open_named
+    from sparkxlmr.spark.model_places import model_places
 
-    preset = Preset.open(model)
-    kind = next((kind for kind in kinds if kind.family == preset.config.family), kinds[0])
-    return kind().withModel(preset)
+    opened = open_named(model, model_places())
+    kind = next((kind for kind in kinds if kind.family == opened.family), kinds[0])
+    return kind().withModel(opened)
 
 
 # --- the command ---

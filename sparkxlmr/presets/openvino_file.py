@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SparkxlmrError
 from sparkxlmr.presets.graph_facts import GraphFacts, Shape, beside, check_stored
 
 # Of a large model it has some MB.
@@ -32,6 +32,8 @@ def openvino_facts(graph: Path) -> GraphFacts:
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = look.text, look.doctype
     try:
         parser.Parse(graph.read_bytes(), True)
+    except SparkxlmrError:
+        raise
     except (expat.ExpatError, ValueError, KeyError) as error:
         raise NotAPresetError(
             f"{graph} is no OpenVINO IR ({error!r:.100})",
@@ -64,6 +66,8 @@ class _Look:
         if tag == "layer":
             self._check(told)
         if outermost and tag == "layer":
+            if told["id"] in self.layers:
+                raise ValueError("two layers of one id")
             self.layer = {"type": told["type"], "name": told.get("name", ""), "ports": {}}
             self.layers[told["id"]] = self.layer
         elif tag == "data" and "offset" in told:
