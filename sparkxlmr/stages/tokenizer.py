@@ -93,6 +93,9 @@ class TokenizerModel(TokenizerSettings, Annotator):
     splitting character such as ``.`` is taken as itself, not as a pattern.
     """
 
+    inputCols = AnnotatorSettings.inputCols.but(default=["document"])
+    outputCol = AnnotatorSettings.outputCol.but(default="token")
+
     def _annotation_column(self, df: DataFrame, columns: dict[str, Column]) -> Column:
         ensure_worker_python(df.sparkSession)
         return token_annotations(columns[DOCUMENT], word_rules(self.chosen()))

@@ -33,6 +33,32 @@ def test_names_and_defaults(stage, spark_nlp):
         assert made.hasDefault(name) == facts["defined"]
 
 
+def test_every_stage_that_was_recorded_is_here_or_on_the_list(spark_nlp, differences):
+    here = {s.__name__ for s in (DocumentAssembler, SentenceDetector, Tokenizer, RegexTokenizer)}
+    here |= {Finisher.__name__, EmbeddingsFinisher.__name__}
+    for name in spark_nlp("params").keys() - here:
+        differences(f"`{name}`", "makes")
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        DocumentAssembler,
+        TokenizerModel,
+        XlmRoBertaForSequenceClassification,
+        AlbertForSequenceClassification,
+    ],
+)
+def test_defaults_are_those_that_spark_nlp_saves(stage, spark_nlp, differences):
+    made = stage()
+    own = {p.name: made.getOrDefault(p) for p in made.params if made.hasDefault(p)}
+    recorded = spark_nlp("saved_defaults")[stage.__name__]
+    unlike = {name for name, value in recorded.items() if own.get(name) != value}
+    assert unlike == ({"engine"} if "engine" in recorded else set())
+    if unlike:
+        differences("both classifiers", "`engine` is `tensorflow` by default")
+
+
 def ours():
     return [
         DocumentAssembler().setInputCol("text").setCleanupMode("shrink"),
