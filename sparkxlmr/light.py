@@ -17,6 +17,7 @@ from sparkxlmr.runtime.saved_pipeline import read_pipeline
 from sparkxlmr.runtime.stage_options import Chosen
 from sparkxlmr.runtime.stage_record import StageRecord
 from sparkxlmr.text.annotation import SENTENCE_EMBEDDINGS, Annotation
+from sparkxlmr.text.annotation_html import AnnotatedText, AnnotatedTexts
 from sparkxlmr.text.float_text import float_text
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ __all__ = ["LightPipeline"]
 _NUMERIC = ("word_embeddings", SENTENCE_EMBEDDINGS)
 #: metadata of documents: one for each text, or a list for each key
 Metadata = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-Annotated = dict[str, list[Annotation]]
 Results = dict[str, list[str]]
 
 
@@ -176,8 +176,10 @@ class LightPipeline:
         target: str | Sequence[str | None] | Sequence[int],
         optional_target: str | Sequence[str | None] | Metadata | None = None,
         metadata: Metadata | None = None,
-    ) -> list[Annotated]:
+    ) -> AnnotatedTexts:
         """The annotations of each column, a dict for each text, in a list also for a string.
+
+        Notebooks show list and dicts as the texts with what was found in them.
 
         Arguments and errors are those of :meth:`annotate`. Embeddings are in their annotations, whatever
         `parse_embeddings` says.
@@ -186,8 +188,8 @@ class LightPipeline:
         given = LightInput.of(target, optional_target, metadata)
         answers = local.run(given.columns(local.texts), given.metadata)
         if self.output_cols:
-            return [{name: row[name] for name in self.output_cols} for row in answers]
-        return answers
+            answers = [{name: row[name] for name in self.output_cols} for row in answers]
+        return AnnotatedTexts(map(AnnotatedText, answers))
 
     def transform(self, dataframe: DataFrame) -> DataFrame:
         """The pipeline on a DataFrame, by Spark; with `output_cols` its own columns and those."""

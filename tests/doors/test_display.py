@@ -5,12 +5,13 @@ from __future__ import annotations
 import IPython
 import IPython.display
 import pytest
+from pyspark.ml import PipelineModel
 from pyspark.sql import functions as F
 
 from sparkxlmr import display
 from sparkxlmr.annotation import Annotation
 from sparkxlmr.annotator import RegexTokenizer, TokenizerModel
-from sparkxlmr.base import DocumentAssembler
+from sparkxlmr.base import DocumentAssembler, LightPipeline
 from sparkxlmr.display import annotations_html, as_text, read, show
 from sparkxlmr.errors import InputError
 from sparkxlmr.text.annotation_html import AnnotatedText, AnnotatedTexts
@@ -75,3 +76,19 @@ def test_stages_show_their_settings_escaped():
     assert "a&amp;b" in html
     assert "<script" not in html
     assert all(param.name in html for param in stage.params)
+
+
+def test_answers_without_spark_show_themselves():
+    stages = [
+        DocumentAssembler().setInputCol("text"),
+        TokenizerModel().setInputCols(["document"]).setOutputCol("token"),
+    ]
+    answers = LightPipeline(PipelineModel(stages=stages)).fullAnnotate([EVIL, "b"])
+    assert answers[1] == {
+        "document": [Annotation("document", 0, 0, "b", {"sentence": "0"})],
+        "token": [Annotation("token", 0, 0, "b", {"sentence": "0"})],
+    }
+    html = answers._repr_html_()
+    assert "😀" in html
+    assert "<script" not in html
+    assert html == "<hr>".join(answer._repr_html_() for answer in answers)
