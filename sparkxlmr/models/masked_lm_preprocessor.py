@@ -135,6 +135,7 @@ class MaskedLMPreprocessor(Preprocessor):
         return {**super().contents(), "masking": self._masking()}
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, how pieces are hidden among them."""
         return {**super().get_config(), **self._masking()}
 
     def _masking(self) -> dict[str, Any]:

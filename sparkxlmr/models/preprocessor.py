@@ -153,6 +153,7 @@ class Preprocessor:
         }
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, the tokenizer as Keras serializes it."""
         return {
             "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),
             "sequence_length": self.sequence_length,
@@ -161,6 +162,7 @@ class Preprocessor:
 
     @classmethod
     def from_config(cls: type[P], config: dict[str, Any]) -> P:
+        """A preprocessor from what :meth:`get_config` gave."""
         tokenizer = keras.saving.deserialize_keras_object(config["tokenizer"])
         return cls(**{**config, "tokenizer": tokenizer})
 

@@ -125,6 +125,7 @@ class Tokenizer:
     # --- the vocabulary ---
 
     def vocabulary_size(self) -> int:
+        """How many ids there are, those of special tokens included."""
         return int(self.text.vocabulary_size)
 
     def get_vocabulary(self) -> list[str]:
@@ -132,37 +133,46 @@ class Tokenizer:
         return [self.text.id_to_token(i) for i in range(self.vocabulary_size())]
 
     def id_to_token(self, id: int) -> str:
+        """The piece, or special token, of an id."""
         return str(self.text.id_to_token(id))
 
     def token_to_id(self, token: str) -> int:
+        """The id of a piece or special token; that of the unknown token for any other string."""
         return int(self.text.token_to_id(token))
 
     @property
     def start_token_id(self) -> int:
+        """Id of the token before every text."""
         return self.text.bos_id
 
     @property
     def end_token_id(self) -> int:
+        """Id of the token behind every text."""
         return self.text.eos_id
 
     @property
     def pad_token_id(self) -> int:
+        """Id that fills up shorter texts of a batch."""
         return self.text.pad_id
 
     @property
     def unk_token_id(self) -> int:
+        """Id of what the vocabulary does not know."""
         return self.text.unk_id
 
     @property
     def mask_token_id(self) -> int:
+        """Id of the mask."""
         return self.text.mask_id
 
     @property
     def special_token_ids(self) -> list[int]:
+        """Ids of all special tokens, in ascending order."""
         return sorted(self.text.special_ids)
 
     @property
     def special_tokens(self) -> list[str]:
+        """All special tokens, in the order of their ids."""
         return [self.text.id_to_token(i) for i in self.special_token_ids]
 
     # --- keeping it ---
@@ -194,6 +204,7 @@ class Tokenizer:
         self.text = tokenizer_for(self.family, Path(dir_path) / VOCABULARY_FILE, self.settings)
 
     def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, the SentencePiece model among them as base64 text."""
         return {
             "proto": base64.b64encode(self.text.proto).decode("ascii"),
             "sequence_length": self.sequence_length,
@@ -205,6 +216,7 @@ class Tokenizer:
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
+        """A tokenizer from what :meth:`get_config` gave."""
         # Never a path here: a model file from outside must not make this process read another file.
         proto = config["proto"]
         return cls(**{**config, "proto": _from_base64(proto) if isinstance(proto, str) else proto})
