@@ -14,12 +14,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType
 
+from sparkxlmr.spark.compat import valid_utf8
 from sparkxlmr.text.annotation import CATEGORY, DOCUMENT, SENTENCE_EMBEDDINGS, TOKEN, Annotation
 
 __all__ = [
     "ANNOTATION_STRUCT", "ANNOTATION_TYPE", "ANNOTATOR_TYPE_KEY", "CATEGORY", "DOCUMENT",
     "SENTENCE_EMBEDDINGS", "TOKEN", "Annotation", "annotation", "annotation_array", "annotator_type", "bind",
-    "is_annotation_field", "no_embeddings", "quoted", "same_type", "with_annotations",
+    "is_annotation_field", "no_embeddings", "quoted", "results_of", "same_type", "with_annotations",
 ]  # fmt: skip
 
 ANNOTATION_STRUCT = Annotation.dataType()
@@ -56,6 +57,15 @@ def annotator_type(field: StructField) -> str | None:
 def quoted(name: str) -> Column:
     """The column called exactly `name`, dots and backticks in it included."""
     return F.col("`" + name.replace("`", "``") + "`")
+
+
+def results_of(annotations: Column) -> Column:
+    """The results of an annotation column as ``array<string>`` that Python can read.
+
+    DocumentAssembler leaves no malformed UTF-8 behind; annotations that come from elsewhere (a file, an
+    expression) may hold some, and one such byte would end the task.
+    """
+    return F.transform(annotations["result"], valid_utf8)
 
 
 def no_embeddings() -> Column:

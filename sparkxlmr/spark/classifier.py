@@ -21,6 +21,7 @@ from sparkxlmr.spark.annotation import (
     bind,
     is_annotation_field,
     quoted,
+    results_of,
     with_annotations,
 )
 from sparkxlmr.spark.annotator import find_field
@@ -76,7 +77,7 @@ class SequenceClassifier(ModelAnnotator):
 
     def _transform(self, df: DataFrame) -> DataFrame:
         document = quoted(self._input_fields(df)[DOCUMENT].name)
-        texts = document["result"]
+        texts = results_of(document)
         if self.isDefined(self.pairCol):
             texts = scoring.paired(texts, self._second_texts(df))
         self._check_new_columns(df)
@@ -111,7 +112,7 @@ class SequenceClassifier(ModelAnnotator):
         field = find_field(df, self.getPairCol(), type(self).__name__)
         column = quoted(field.name)
         if is_annotation_field(field) and annotator_type(field) in (None, DOCUMENT):
-            return F.array_join(column["result"], " ")
+            return F.array_join(results_of(column), " ")
         if isinstance(field.dataType, (StringType, VarcharType, CharType)):
             return valid_utf8(column.cast("string"))
         kind = annotator_type(field) or field.dataType.simpleString()

@@ -14,7 +14,7 @@ import pandas as pd
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from sparkxlmr.spark.annotation import DOCUMENT, TOKEN, annotation, annotation_array, bind
+from sparkxlmr.spark.annotation import DOCUMENT, TOKEN, annotation, annotation_array, bind, results_of
 from sparkxlmr.spark.shipping import Batches, on_executor
 from sparkxlmr.text.sentences import SentenceRules, sentence_finder
 from sparkxlmr.text.separators import SeparatorRules, separator_finder
@@ -71,7 +71,8 @@ def cut_batches(way: str, settings: dict[str, Any], documents: Iterator[pd.Serie
 def _found(documents: Column, rules: Rules) -> Column:
     """The struct of :func:`found_type`. Nondeterministic, so that a filter on it does not run it twice."""
     make: Any = F.pandas_udf  # its overloads know no iterator of frames
-    column: Column = make(cut_function(rules), found_type(rules)).asNondeterministic()(documents["result"])
+    find = make(cut_function(rules), found_type(rules)).asNondeterministic()
+    column: Column = find(results_of(documents))
     return column
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pyspark.ml import Transformer
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.spark.annotation import is_annotation_field, quoted
 from sparkxlmr.spark.annotator import find_field
+from sparkxlmr.spark.compat import case_sensitive
 from sparkxlmr.spark.params import Settings, param
 
 #: annotator types whose annotations hold numbers
@@ -51,13 +55,16 @@ class FinisherBase(Settings, Transformer, DefaultParamsReadable, DefaultParamsWr
     def _with_columns(self, df: DataFrame, made: dict[str, Column]) -> DataFrame:
         """`df` with the columns made, and without annotations where cleanAnnotations says so."""
         result = df.withColumns(made)
-        if not self.setting("cleanAnnotations"):
-            return result
-        taken = {name.lower() for name in made}
-        return result.drop(
-            *[
-                quoted(field.name)
-                for field in df.schema
-                if is_annotation_field(field) and field.name.lower() not in taken
-            ]
-        )
+        return _without_annotations(result) if self.setting("cleanAnnotations") else result
+
+
+def _without_annotations(df: DataFrame) -> DataFrame:
+    fold = str if case_sensitive(df.sparkSession) else str.lower
+    annotations = [field for field in df.schema if is_annotation_field(field)]
+    n_called = Counter(fold(field.name) for field in df.schema)
+    if all(n_called[fold(field.name)] == 1 for field in annotations):
+        return df.drop(*[quoted(field.name) for field in annotations])
+    # Columns of one name (after a join, say) cannot be told apart by it: for a moment each has its own.
+    kept = [(i, field.name) for i, field in enumerate(df.schema) if not is_annotation_field(field)]
+    numbered = df.toDF(*[f"c{i}" for i in range(len(df.columns))])
+    return numbered.select(*[F.col(f"c{i}").alias(name) for i, name in kept])

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 
 from sparkxlmr.runtime.stage_options import fill_options
 from sparkxlmr.spark import mask_filling
-from sparkxlmr.spark.annotation import DOCUMENT, TOKEN, bind, quoted, with_annotations
+from sparkxlmr.spark.annotation import DOCUMENT, TOKEN, bind, quoted, results_of, with_annotations
 from sparkxlmr.spark.model_annotator import ModelAnnotator
 from sparkxlmr.spark.params import param
 from sparkxlmr.text.filled_masks import target_ids
@@ -36,7 +36,7 @@ class MaskedLanguageModel(ModelAnnotator):
             # Refused here, where it can be told which one the vocabulary lacks.
             target_ids(self.model.text_tokenizer(), self.getTargets())
         bundle, ref = self._distributed(df.sparkSession)
-        filled = mask_filling.filled(document["result"], ref, fill_options(self._chosen(), bundle))
+        filled = mask_filling.filled(results_of(document), ref, fill_options(self._chosen(), bundle))
         # One expression, and so one projection: only through one does Spark push a limit below the UDF.
         column = bind(filled, lambda result: mask_filling.token_annotations(result, document))
         return with_annotations(df, self.required("outputCol"), column, self.output_type)
