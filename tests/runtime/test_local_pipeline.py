@@ -181,7 +181,8 @@ def test_metadata_and_ids_come_to_the_documents():
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [((7,), WrongTypeError), (([1, 2],), WrongTypeError), ((["a", 2.0],), WrongTypeError),
-     ((b"a",), WrongTypeError), (([1], ["a", "b"]), InputError), ((["a"], []), InputError), ((["a"], ["b", "c"]), InputError), (("a", None, "m"), WrongTypeError),
+     ((b"a",), WrongTypeError), (([1], ["a", "b"]), InputError), ((["a"], []), InputError),
+     ((["a"], ["b", "c"]), InputError), (("a", None, "m"), WrongTypeError),
      ((["a"], None, {"k": ["x", "y"]}), InputError), ((["a"], None, [{}, {}]), InputError),
      (("a", None, {"k": 7}), WrongTypeError), (({"a": "b"},), WrongTypeError)],
 )  # fmt: skip
