@@ -48,13 +48,11 @@ def test_notebook_runs(spark_is_there: bool, tmp_path: Path) -> None:
     assert 19 not in best
     assert 20 not in best
     assert (report["app"] == "made-by-the-platform") is spark_is_there
-    pictures = [
-        out
-        for cell in notebook.cells
-        for out in cell.get("outputs", [])
-        if "image/png" in out.get("data", {})
-    ]
-    assert len(pictures) == 1
+    shown = [out["data"] for cell in notebook.cells for out in cell.get("outputs", []) if "data" in out]
+    assert len([data for data in shown if "image/png" in data]) == 1
+    (marked,) = [data["text/html"] for data in shown if "<mark" in data.get("text/html", "")]
+    assert "eng_Latn" in marked
+    assert "deu_Latn" in marked
 
 
 def test_notebook_holds_no_local_path_and_no_output() -> None:
