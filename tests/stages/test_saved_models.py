@@ -1,0 +1,117 @@
+"""Compiled models on Spark: the calls of a Spark NLP user, from loading to a pipeline that is saved."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from pyspark.ml import Pipeline, PipelineModel
+
+from sparkxlmr.annotator import (
+    AlbertForSequenceClassification,
+    Tokenizer,
+    XlmRoBertaForSequenceClassification,
+)
+from sparkxlmr.base import DocumentAssembler
+from sparkxlmr.errors import NotAPresetError, PresetNotFoundError, SettingError
+from sparkxlmr.presets.saved_graph import SavedGraph
+from sparkxlmr.runtime.classification import softmax
+
+LABELS = ["World", "Sports", "Business", "Sci/Tech"]
+CARDS = "xlm_roberta_base_sequence_classifier_ag_news"
+ROWS = slice(40, 60)
+
+
+@pytest.fixture(scope="module")
+def models(fixtures):
+    return fixtures / "spark_nlp/models"
+
+
+@pytest.fixture(scope="module")
+def expected(fixtures):
+    golden = fixtures / "hugging_face/xlmr_sequence_classification/expected.json"
+    return json.loads(golden.read_text(encoding="utf-8"))
+
+
+def pipeline(stage):
+    document = DocumentAssembler().setInputCol("text").setOutputCol("document")
+    words = Tokenizer().setInputCols(["document"]).setOutputCol("token")
+    return Pipeline(stages=[document, words, stage.setInputCols(["token", "document"]).setOutputCol("class")])
+
+
+def scores(spark, model, texts):
+    df = spark.createDataFrame(list(enumerate(texts)), "id int, text string")
+    rows = sorted(model.transform(df).select("id", "class").collect())
+    return np.float32([[row["class"][0]["metadata"][label] for label in LABELS] for row in rows])
+
+
+def test_an_onnx_model_scores_as_hugging_face_and_its_saved_pipeline_too(
+    spark, models, expected, tmp_path, monkeypatch
+):
+    stage = XlmRoBertaForSequenceClassification.loadSavedModel(str(models / "xlmr_onnx"), spark)
+    assert stage.getClasses() == LABELS
+    texts = expected["texts"][ROWS]
+    model = pipeline(stage).fit(spark.sql("SELECT '' AS text"))
+    found = scores(spark, model, texts)
+    np.testing.assert_allclose(found, softmax(np.float32(expected["logits"])[ROWS]), atol=1e-5)
+
+    model.save(f"{tmp_path}/saved")
+    # As on another machine: nothing of the model is kept there yet.
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    loaded = PipelineModel.load(f"{tmp_path}/saved")
+    kept = loaded.stages[-1].model
+    assert isinstance(kept, SavedGraph)
+    assert (kept.name, kept.content_hash) == ("xlmr_onnx", stage.model.content_hash)
+    assert kept.path == tmp_path / "home/models" / kept.content_hash
+    np.testing.assert_array_equal(scores(spark, loaded, texts), found)
+
+
+def test_the_model_cards_call_finds_a_model_in_the_sessions_folders(
+    spark, tiny_preset, expected, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+
+    def cards():
+        return (
+            XlmRoBertaForSequenceClassification.pretrained(CARDS, "en")
+            .setInputCols(["token", "document"])
+            .setOutputCol("class")
+            .setCaseSensitive(True)
+            .setMaxSentenceLength(128)
+        )
+
+    with pytest.raises(PresetNotFoundError, match=r"examples/ag_news_xlmr_base\.py"):
+        cards()
+    shutil.copytree(tiny_preset, tmp_path / "team" / CARDS)
+    spark.conf.set("spark.sparkxlmr.models", f"{tmp_path}/nothing, {tmp_path}/team")
+    try:
+        stage = cards()
+    finally:
+        spark.conf.unset("spark.sparkxlmr.models")
+    assert stage.model.path == tmp_path / "team" / CARDS
+    found = scores(spark, pipeline(stage).fit(spark.sql("SELECT '' AS text")), expected["texts"][ROWS])
+    np.testing.assert_allclose(found, softmax(np.float32(expected["logits"])[ROWS]), atol=1e-5)
+    remote = XlmRoBertaForSequenceClassification.pretrained(CARDS, remote_loc=f"{tmp_path}/team")
+    assert remote.model.content_hash == stage.model.content_hash
+
+
+def test_what_does_not_fit_is_refused_on_the_driver(spark, models, tmp_path):
+    with pytest.raises(NotAPresetError, match="is a text classifier of family 'albert'"):
+        XlmRoBertaForSequenceClassification.loadSavedModel(str(models / "albert_onnx"), spark)
+    with pytest.raises(PresetNotFoundError):
+        AlbertForSequenceClassification.loadSavedModel(str(tmp_path / "nothing"), spark)
+    albert = AlbertForSequenceClassification.loadSavedModel(str(models / "albert_onnx"), spark)
+    df = spark.createDataFrame([("a",)], "text string")
+    with pytest.raises(SettingError, match=r"'tensorflow', which does not read .*albert_onnx"):
+        pipeline(albert.setEngine("tensorflow")).fit(df).transform(df)
+    longer = AlbertForSequenceClassification.loadSavedModel(str(models / "albert_onnx"))
+    with pytest.raises(SettingError, match="at most 130"):
+        pipeline(longer.setMaxSentenceLength(131)).fit(df).transform(df)
+
+    folder = tmp_path / "alike"
+    shutil.copytree(models / "albert_onnx", folder)
+    (folder / "assets/labels.txt").write_text("same\nother\nsame")
+    with pytest.raises(NotAPresetError, match="are called alike"):
+        AlbertForSequenceClassification.loadSavedModel(folder)
