@@ -24,9 +24,14 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    models = (tmp_path / "site" / "api" / "models.html").read_text(encoding="utf-8")
-    for name in ("XLMRobertaTextClassifier", "AlbertMaskedLM", "fill_mask", "predict_labels"):
-        assert name in models
+    for page, names in {
+        "models": ("XLMRobertaTextClassifier", "AlbertMaskedLM", "fill_mask", "predict_labels"),
+        "stages": ("XlmRoBertaForSequenceClassification", "setTopScores", "loadSavedModel"),
+        "light": ("LightPipeline", "fullAnnotate", "from_disk"),
+        "display": ("annotations_html", "show"),
+    }.items():
+        built = (tmp_path / "site" / "api" / f"{page}.html").read_text(encoding="utf-8")
+        assert [name for name in names if name not in built] == []
 
 
 @pytest.mark.parametrize("page", WITHOUT_SPARK, ids=lambda page: page.name)
