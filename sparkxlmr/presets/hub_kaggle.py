@@ -14,8 +14,6 @@ import re
 import ssl
 import tempfile
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,6 +117,10 @@ class KaggleModel:
 
 def _reach() -> None:
     """Raises OSError where Kaggle cannot be reached; kagglehub itself would wait for minutes."""
+    # Here, because every use of a preset imports this module.
+    import urllib.error
+    import urllib.request
+
     from kagglesdk.kaggle_env import get_endpoint, get_env
 
     try:
