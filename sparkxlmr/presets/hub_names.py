@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from importlib import resources
 
-_TABLE = json.loads(Path(__file__).with_name("names.json").read_text(encoding="utf-8"))
+# Not by __file__: the package may have come as a zip.
+_TABLE = json.loads(resources.files(__package__).joinpath("names.json").read_text(encoding="utf-8"))
 
 #: keras-hub's preset names and their handles, versions included, as keras-hub 0.32 has them
 #: (``xlm_roberta_presets.py`` and ``albert_presets.py`` there).
