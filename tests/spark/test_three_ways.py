@@ -1,0 +1,192 @@
+"""Three ways to the same answers, on texts that nobody would write: Spark, LightPipeline, and pure functions
+called for one text at a time."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.ml import Pipeline
+
+from sparkxlmr.annotator import (
+    AlbertForMaskedLM,
+    AlbertForSequenceClassification,
+    RegexTokenizer,
+    SentenceDetector,
+    Tokenizer,
+    XlmRoBertaForMaskedLM,
+    XlmRoBertaForSequenceClassification,
+)
+from sparkxlmr.base import DocumentAssembler, Finisher
+from sparkxlmr.light import LightPipeline
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.classification import sigmoid, softmax
+from sparkxlmr.runtime.compiler import bundle_for
+from sparkxlmr.runtime.mask_filler import MaskFiller
+from sparkxlmr.runtime.predictor import Predictor
+from sparkxlmr.text.cleanup import clean
+from sparkxlmr.text.sentences import split_sentences
+from sparkxlmr.text.separators import SeparatorRules, split_at_separators
+from sparkxlmr.text.words import WordRules, tokenize
+
+# What rules and vocabularies treat specially, beside any character at all; a lone surrogate too, as broken
+# JSON brings it.
+PIECES = [
+    *" \t\n\r\x00\x7f\xa0\u2028\u3000\u200b", *".,;!?-'\"()", "a", "É", "e\u0301", "🙂", "👩🏽\u200d🚀",
+    "你好", "。", "مرحبا", "\ud83d", "\ufdd0", "\u2187", "ﬁ", "Ａ", "<mask>", " <mask> ", "[MASK]", " [MASK].",
+    "<s>", "</s>", "<pad>", "[CLS]", "▁", "One. ", "Two ", "words ", "know-how", "1. ", "Mr. ",
+]  # fmt: skip
+PIECE = st.one_of(*[st.sampled_from(PIECES)] * 4, st.characters())
+TEXT, LONG = (st.lists(PIECE, min_size=least, max_size=60).map("".join) for least in (0, 25))
+ROWS = st.lists(st.tuples(st.one_of(TEXT, LONG), TEXT), min_size=40, max_size=40)
+LENGTH = 24
+LONE = "[\ud800-\udfff]"
+
+
+@pytest.fixture(scope="module")
+def folders(fixtures):
+    tasks = ("sequence_classification", "masked_lm")
+    names = [f"{family}_{task}" for family in ("xlmr", "albert") for task in tasks]
+    return {name: str(fixtures / "hugging_face" / name) for name in names}
+
+
+@pytest.fixture(scope="module")
+def pipeline(spark, folders):
+    def reading(kind, name, column, output):
+        stage = kind.loadSavedModel(folders[name]).setInputCols(column).setOutputCol(output)
+        return stage.setMaxSentenceLength(LENGTH)
+
+    xlmr, albert = XlmRoBertaForSequenceClassification, AlbertForSequenceClassification
+    stages = [
+        DocumentAssembler().setInputCol("text").setOutputCol("document").setCleanupMode("shrink"),
+        DocumentAssembler().setInputCol("second").setOutputCol("other"),
+        SentenceDetector().setInputCols("document").setOutputCol("sentence"),
+        Tokenizer().setInputCols("sentence").setOutputCol("token").setSplitChars("-"),
+        RegexTokenizer().setInputCols("document").setOutputCol("piece").setToLowercase(True),
+        reading(xlmr, "xlmr_sequence_classification", "sentence", "label"),
+        reading(xlmr, "xlmr_sequence_classification", "document", "whole").setLongTextStrategy("windows"),
+        reading(xlmr, "xlmr_sequence_classification", "document", "pair").setPairCol("other"),
+        reading(albert, "albert_sequence_classification", "document", "labels").setActivation("sigmoid"),
+        reading(XlmRoBertaForMaskedLM, "xlmr_masked_lm", "document", "filled").setTopK(2),
+        reading(AlbertForMaskedLM, "albert_masked_lm", "sentence", "refilled").setTopK(1),
+    ]
+    columns = [stage.getOutputCol() for stage in stages]
+    stages.append(Finisher().setInputCols(columns).setCleanAnnotations(False))
+    return Pipeline(stages=stages).fit(spark.range(0).selectExpr("'' as text", "'' as second"))
+
+
+@pytest.fixture(scope="module")
+def light(pipeline):
+    return LightPipeline(pipeline)
+
+
+@pytest.fixture(scope="module")
+def models(folders):
+    return {
+        name: (MaskFiller if "masked" in name else Predictor)(
+            bundle_for(Preset.open(folder), "openvino"), threads=1
+        )
+        for name, folder in folders.items()
+    }
+
+
+def plainly(text, second, models):
+    """What each column holds for one row: (begin, end, result, metadata without scores, scores)."""
+    text, second = re.sub(LONE, "\ufffd", text), re.sub(LONE, "\ufffd", second)
+    document = clean(text, "shrink")
+    sentences = split_sentences(document)
+    words = [
+        (begin + at, begin + end, word, {"sentence": str(number)}, {})
+        for number, (begin, _, sentence) in enumerate(sentences)
+        for at, end, word in tokenize(sentence, WordRules(split_chars=("-",)))
+    ]
+    pieces = split_at_separators(document, SeparatorRules(to_lowercase=True))
+    whole = [(0, len(document) - 1, document)]
+    return {
+        "document": [(*whole[0], {"sentence": "0"}, {})],
+        "other": [(0, len(second) - 1, second, {"sentence": "0"}, {})],
+        "sentence": [(*found, {"sentence": str(number)}, {}) for number, found in enumerate(sentences)],
+        "token": words,
+        "piece": [(*piece, {"sentence": "0"}, {}) for piece in pieces],
+        "label": classified(models["xlmr_sequence_classification"], sentences),
+        "whole": classified(models["xlmr_sequence_classification"], whole, stride=LENGTH // 4),
+        "pair": classified(models["xlmr_sequence_classification"], whole, seconds=[second]),
+        "labels": classified(models["albert_sequence_classification"], whole, by_label=True),
+        "filled": filled(models["xlmr_masked_lm"], whole, 2),
+        "refilled": filled(models["albert_masked_lm"], sentences, 1),
+    }
+
+
+def classified(model, texts, by_label=False, **how):
+    found = []
+    names = model.bundle.labels
+    for number, (begin, end, text) in enumerate(texts):
+        if not text.strip() or not how.get("seconds", ["x"])[0].strip():
+            continue
+        answer = model.logits([text], LENGTH, **how)
+        scores = (sigmoid if by_label else softmax)(answer.logits).mean(axis=0)
+        told = {"sentence": str(number)}
+        if "stride" in how:
+            told["windows"] = str(len(answer.logits))
+        elif answer.truncated[0]:
+            told["truncated"] = "true"
+        chosen = np.flatnonzero(scores > 0.5) if by_label else [scores.argmax()]
+        found += [(begin, end, names[label], told, dict(zip(names, scores, strict=True))) for label in chosen]
+    return found
+
+
+def filled(model, texts, top_k):
+    return [
+        (
+            begin + mask.begin,
+            begin + mask.end,
+            one.token,
+            {
+                "sentence": str(number), "mask": str(at), "rank": str(rank), "token_id": str(one.token_id),
+                "sequence": one.text,
+            },
+            {"score": one.score},
+        )
+        for number, (begin, _, text) in enumerate(texts)
+        for at, mask in enumerate(model.fill([text], LENGTH, top_k)[0])
+        for rank, one in enumerate(mask.filled, 1)
+    ]  # fmt: skip
+
+
+def assert_same(annotations, expected):
+    """Equal, but for the rounding of scores."""
+    assert len(annotations) == len(expected)
+    for annotation, (begin, end, result, told, scores) in zip(annotations, expected, strict=True):
+        metadata = dict(annotation.metadata)
+        for name, score in scores.items():
+            assert float(np.float32(metadata.pop(name))) == pytest.approx(float(score), abs=1e-5)
+        assert (annotation.begin, annotation.end, annotation.result, metadata) == (begin, end, result, told)
+        assert list(annotation.embeddings) == []
+
+
+def assert_stands_in(document, row):
+    """Documents, sentences, words and masks are what stands between their offsets."""
+    for name in ("document", "sentence", "token"):
+        assert all(document[a.begin : a.end + 1] == a.result for a in row[name])
+    for name, mask in (("filled", "<mask>"), ("refilled", "[MASK]")):
+        assert all(document[a.begin : a.end + 1] == mask for a in row[name])
+
+
+@settings(max_examples=3, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ROWS)
+def test_spark_light_and_plain_calls_agree(spark, pipeline, light, models, rows):
+    numbered = [(number, *row) for number, row in enumerate(rows)]
+    df = spark.createDataFrame(numbered, "id int, text string, second string")
+    by_spark = sorted(pipeline.transform(df.coalesce(1)).collect(), key=lambda row: row["id"])
+    by_light = light.fullAnnotate([text for text, _ in rows], [second for _, second in rows])
+    for (text, second), distributed, local in zip(rows, by_spark, by_light, strict=True):
+        expected = plainly(text, second, models)
+        assert list(local) == list(expected)
+        for name, wanted in expected.items():
+            assert_same(distributed[name], wanted)
+            assert_same(local[name], wanted)
+            assert distributed[f"finished_{name}"] == [result for _, _, result, *_ in wanted]
+        assert_stands_in(expected["document"][0][2], distributed)
