@@ -36,8 +36,8 @@ from sparkxlmr.text.words import WordRules, tokenize
 # JSON brings it.
 PIECES = [
     *" \t\n\r\x00\x7f\xa0\u2028\u3000\u200b", *".,;!?-'\"()", "a", "É", "e\u0301", "🙂", "👩🏽\u200d🚀",
-    "你好", "。", "مرحبا", "\ud83d", "\ufdd0", "\u2187", "ﬁ", "Ａ", "<mask>", " <mask> ", "[MASK]", " [MASK].",
-    "<s>", "</s>", "<pad>", "[CLS]", "▁", "One. ", "Two ", "words ", "know-how", "1. ", "Mr. ",
+    "你好", "。", "مرحبا", "\ud83d", "\ufdd0", "\u2187", "ﬁ", "Ａ", "<mask>", " <mask> ", "[MASK]",
+    " [MASK].", "<s>", "</s>", "<pad>", "[CLS]", "▁", "One. ", "Two ", "words ", "know-how", "1. ", "Mr. ",
 ]  # fmt: skip
 PIECE = st.one_of(*[st.sampled_from(PIECES)] * 4, st.characters())
 TEXT, LONG = (st.lists(PIECE, min_size=least, max_size=60).map("".join) for least in (0, 25))
