@@ -75,7 +75,7 @@ def engine_calls(monkeypatch):
 
 
 def as_recorded(row):
-    """Documents' metadata are recorded as {}; here they are those of `transform`: on the list."""
+    """Documents' metadata are recorded as {}; here they are those of `transform`."""
     assert all(found.metadata == {"sentence": "0"} for found in row["document"])
     rows = {
         name: [[a.annotatorType, a.begin, a.end, a.result, a.metadata] for a in found]
@@ -84,7 +84,8 @@ def as_recorded(row):
     return rows | {"document": [[*facts, {}] for *facts, _ in rows["document"]]}
 
 
-def test_it_answers_as_spark_nlp_recorded(spark_nlp):
+def test_it_answers_as_spark_nlp_recorded(spark_nlp, differences):
+    differences("`LightPipeline`", "a document's metadata are `{}`")
     recorded = spark_nlp("light_pipeline")
     pipeline = light(DOCUMENT, SENTENCE, TOKEN)
     one, *_ = texts = recorded["texts"]
