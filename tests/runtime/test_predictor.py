@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from sparkxlmr.errors import EngineError, NotAPresetError, SettingError
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.compiler import compile_bundle
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.predictor import Predictor
 
@@ -147,3 +150,22 @@ def test_a_bundle_is_opened_by_what_it_is(golden_bundles, opened):
     for opening in (open_model, Predictor):
         with pytest.raises(NotAPresetError, match="is a other"):
             opening(other)
+
+
+def test_a_model_with_more_positions_reads_longer_texts(golden_preset, tiny, tmp_path):
+    """More than the usual 512, where the model has them: here of 700 positions, each its own."""
+    there = golden_preset.contents()
+    config = replace(there.config, max_sequence_length=700)
+    table = np.random.default_rng(1).normal(0, 0.3, (700, config.hidden_dim)).astype(np.float32)
+    weights = {**there.weights, "embeddings.position": table}
+    longer = replace(there, config=config, weights=weights, sequence_length=700)
+    preset = Preset.open(write_preset(tmp_path / "long", longer))
+    predictor = Predictor(compile_bundle(preset, "openvino", tmp_path / "bundle"), threads=2)
+    assert predictor.bundle.max_length == 700
+    text = "one two three " * 400
+    ids = np.array(predictor._tokenizer.encode([text], 650).ids, np.int32)
+    assert ids.shape == (1, 650)
+    expected = tiny.Reference(weights, config, preset.task).logits(ids, np.ones_like(ids))
+    np.testing.assert_allclose(predictor.logits([text, "one"], 650).logits[:1], expected, atol=1e-4)
+    with pytest.raises(SettingError, match="2 to 700"):
+        predictor.logits([text], 701)

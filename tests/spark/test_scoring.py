@@ -92,11 +92,25 @@ def test_nothing_scored_is_an_empty_array_and_not_null(spark, rows):
 
 
 def test_a_label_called_like_an_entry_of_the_metadata_keeps_its_score(spark):
-    out = annotate(
-        spark, [[(0, 1, {"sentence": "0"})]], RowOptions(8), ["sentence", "truncated"], source="array(0)",
-        label="array(1)", truncated="array(true)", scores="array(0.25, 0.75)",
-    )  # fmt: skip
-    assert out[0][0][4] == {"sentence": "0.25", "truncated": "0.75"}
+    labels = ["sentence", "truncated", "windows"]
+    windows = RowOptions(8, stride=1, pairs=True)
+    for options, more in ((RowOptions(8), {}), (windows, {"windows": "array(7)"})):
+        out = annotate(
+            spark, [[(0, 1, {"sentence": "0"})]], options, labels, source="array(0)", label="array(1)",
+            truncated="array(true)", scores="array(0.25, 0.5, 0.125)", **more,
+        )  # fmt: skip
+        assert out[0][0][4] == {"sentence": "0.25", "truncated": "0.5", "windows": "0.125"}
+
+
+def test_the_number_of_windows_stands_where_otherwise_a_text_is_cut(spark):
+    """Of a pair the second text may still be cut."""
+    for pairs, told in ((False, {}), (True, {"truncated": "true"})):
+        out = annotate(
+            spark, [[(0, 1, {"sentence": "0"})]], RowOptions(8, stride=1, pairs=pairs), source="array(0)",
+            label="array(1)", truncated="array(true)", windows="array(3)", scores="array(0.25, 0.75)",
+        )  # fmt: skip
+        expected = {"sentence": "0", "World": "0.25", "Sports": "0.75", "windows": "3"}
+        assert out[0][0][4] == expected | told
 
 
 def test_a_document_without_sentence_number_gets_its_position(spark):
@@ -108,18 +122,22 @@ def test_a_document_without_sentence_number_gets_its_position(spark):
 
 
 def test_numeric_columns_are_numbers_even_where_there_was_no_text(spark):
-    options = RowOptions(8, row_scores=True)
+    options = RowOptions(8, row_scores=True, row_logits=True)
     empty = dict.fromkeys(("source", "label", "truncated", "scores"), "array()")
-    for scores, expected, vector in (
-        ("array(0.25, 0.75)", 1.0, [0.25, 0.75]),
-        ("array()", math.nan, [0.0, 0.0]),
+    for scores, logits, expected, vector, raw in (
+        ("array(0.25, 0.75)", "array(-1, 2.5)", 1.0, [0.25, 0.75], [-1.0, 2.5]),
+        ("array()", "array()", math.nan, [0.0, 0.0], [0.0, 0.0]),
     ):
-        df = spark.range(1).withColumn("r", answers(options, **empty, row_scores=scores))
+        given = answers(options, **empty, row_scores=scores, row_logits=logits)
+        df = spark.range(1).withColumn("r", given)
         row = df.select(
-            scoring.prediction(df["r"]).alias("p"), scoring.probability(df["r"], 2).alias("v")
+            scoring.prediction(df["r"]).alias("p"),
+            scoring.probability(df["r"], 2).alias("v"),
+            scoring.raw_prediction(df["r"], 2).alias("w"),
         ).first()
         assert row["p"] == expected or (math.isnan(row["p"]) and math.isnan(expected))
         assert row["v"].toArray().tolist() == vector
+        assert row["w"].toArray().tolist() == raw
 
 
 def test_what_spark_ships_is_small_and_needs_no_package_to_be_unpickled():

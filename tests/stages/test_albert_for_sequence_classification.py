@@ -1,5 +1,5 @@
-"""ALBERT's classifier on Spark: Hugging Face's scores in Spark NLP's shape, kept and loaded. What both
-families' stages share is tested with XLM-R's."""
+"""ALBERT's classifier on Spark: Hugging Face's scores, kept and loaded. What both families' stages share is
+tested with XLM-R's, Spark NLP's record in `test_recorded_classifiers.py`."""
 
 from __future__ import annotations
 
@@ -62,19 +62,6 @@ def test_scores_are_hugging_faces_and_a_saved_pipeline_keeps_them(spark, folder,
     assert loaded.stages[1].model.path.is_relative_to(tmp_path / "home")
     # Its tokenizer is of the folder that was saved: these texts have capitals and accents.
     np.testing.assert_allclose(scores_of(answers(spark, loaded, texts[:20])), scores[:20], atol=1e-6)
-
-
-@pytest.mark.parametrize("setting", ["default", "coalesce", "short"])
-def test_annotations_have_the_shape_that_spark_nlp_recorded(spark, folder, spark_nlp, setting):
-    recorded = spark_nlp("sequence_classification_albert")
-    expected = recorded["expected"][f"albert/document/{setting}"]
-    stage = classifier(folder).setParams(**expected["params"])
-    found = answers(spark, pipeline(stage).fit(spark.range(0)), recorded["texts"])
-    # Beyond Spark NLP the metadata say where a text was cut off.
-    assert [[(a["begin"], a["end"], a["metadata"].keys() - {"truncated"}) for a in row] for row in found] == [
-        [(begin, end, set(metadata)) for begin, end, _, metadata in row] for row in expected["rows"]
-    ]
-    assert {a["result"] for row in found for a in row} <= set(LABELS)
 
 
 def test_unset_the_models_tokenizer_decides_on_case_and_set_the_stage(spark, folder):
