@@ -56,7 +56,7 @@ def _stages(folder: SavedFolder, below: str, depth: int) -> Iterator[StageRecord
         raise _damaged(folder, below, "its metadata name no stages")
     for number, uid in enumerate(uids):
         # A stage's folder is called 00_uid.
-        named = [name for name in there if name.partition("_")[0].isdigit()]
+        named = [name for name in there if name.partition("_")[0].isdecimal()]
         found = [name for name in named if int(name.partition("_")[0]) == number]
         if not isinstance(uid, str) or [name.partition("_")[2] for name in found] != [uid]:
             raise _damaged(folder, below, f"stage {number} ({uid}) is missing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,9 @@ from sparkxlmr.text.words import WordRules, word_finder
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0.0, "0.0"), (-0.0, "-0.0"), (1.0, "1.0"), (0.1, "0.1"), (1e-3, "0.001"), (9.999e-4, "9.999E-4"),
-     (9999999, "9999999.0"), (1e7, "1.0E7"), (-2.5e-38, "-2.5E-38"), (0.99999994, "0.99999994"),
+     (9999999, "9999999.0"), (1e7, "1.0E7"),
+     (-12345678, "-1.2345678E7"), (-3.2e-4, "-3.2E-4"), (1e-4, "1.0E-4"), (1e-5, "1.0E-5"),
+     (2**60, "1.1529215E18"), (-2.5e-38, "-2.5E-38"), (0.99999994, "0.99999994"), (1234567.9, "1234567.9"),
      (float("inf"), "Infinity"), (float("nan"), "NaN")],
 )  # fmt: skip
 def test_numbers_are_written_as_spark_writes_them(value, text):
@@ -29,6 +33,12 @@ def test_a_number_written_is_the_number_again():
     for number in bits.view(np.float32):
         again = np.float32(float_text(number))
         assert again == number or (np.isnan(again) and np.isnan(number))
+    for number in np.geomspace(1e-6, 1e9, 2000, dtype=np.float32):
+        text = float_text(number)
+        assert np.float32(text) == number
+        # Java's rule: E below 10^-3 and from 10^7 on, one digit before the point, one behind it at least.
+        assert ("E" in text) == (not 1e-3 <= number < 1e7)
+        assert re.fullmatch(r"\d\.\d+E-?\d+" if "E" in text else r"\d{1,7}\.\d+", text)
 
 
 @pytest.mark.parametrize("mode", MODES)
