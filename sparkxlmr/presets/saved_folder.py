@@ -8,9 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, PresetNotFoundError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError
 from sparkxlmr.presets.handles import local_paths
-from sparkxlmr.presets.hub_fsspec import is_url
+from sparkxlmr.presets.hub_fsspec import StoredModel, is_url
 from sparkxlmr.presets.hub_secrets import shown
 
 METADATA = "metadata"
@@ -50,17 +50,14 @@ class RemoteFolder:
     """A folder in a storage that fsspec opens, with the storage's own credentials."""
 
     def __init__(self, url: str) -> None:
+        self.shown = shown(url)
+        self._explained = StoredModel(url).explained
         try:
             from fsspec.core import url_to_fs
 
             self._storage, root = url_to_fs(url)
-        except ImportError as error:
-            raise EnvironmentNotReadyError(
-                f"{shown(url)} cannot be read: {error}",
-                "fsspec, and its package for this storage",
-                'pip install "sparkxlmr[hub]", and for example s3fs, gcsfs or adlfs',
-            ) from error
-        self.shown = shown(url)
+        except Exception as error:
+            raise self._explained(error) from error
         self._root = str(root).rstrip("/")
 
     def names(self, below: str) -> list[str]:
@@ -68,10 +65,15 @@ class RemoteFolder:
             listed = self._storage.ls(f"{self._root}/{below}".rstrip("/"), detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
+        except Exception as error:
+            raise self._explained(error) from error
         return sorted(str(name).rstrip("/").rpartition("/")[2] for name in listed)
 
     def open(self, name: str) -> IO[bytes]:
-        opened: IO[bytes] = self._storage.open(f"{self._root}/{name}", "rb")
+        try:
+            opened: IO[bytes] = self._storage.open(f"{self._root}/{name}", "rb")
+        except Exception as error:
+            raise self._explained(error) from error
         return opened
 
 
@@ -80,7 +82,8 @@ def saved_folder(path: str | PathLike[str]) -> SavedFolder:
 
     Raises:
         PresetNotFoundError: there is none.
-        EnvironmentNotReadyError: fsspec, or its package for the storage, is not installed.
+        EnvironmentNotReadyError: the storage cannot be reached or read, or what reads it (fsspec, s3fs, ...)
+            is not installed.
     """
     folder: SavedFolder
     if isinstance(path, str) and is_url(path) and not path.startswith("file:"):
