@@ -22,6 +22,7 @@ from typing import IO, Any
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import use_device
+from sparkxlmr.runtime.embedder import Embedding
 from sparkxlmr.runtime.mask_filler import MaskAnswer
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.predictor import Prediction
@@ -56,6 +57,11 @@ class ChildPredictor:
     def fill(self, *arguments: Any) -> list[list[MaskAnswer]]:
         """As `MaskFiller.fill`."""
         answer: list[list[MaskAnswer]] = self._ask(("fill", arguments))
+        return answer
+
+    def embed(self, *arguments: Any) -> Embedding:
+        """As `Embedder.embed`."""
+        answer: Embedding = self._ask(("embed", arguments))
         return answer
 
     def close(self) -> None:

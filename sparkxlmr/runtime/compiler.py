@@ -10,6 +10,7 @@ from typing import Any
 
 from sparkxlmr.errors import NotAPresetError, OutputError, SparkxlmrError
 from sparkxlmr.presets.config import TextClassifierConfig
+from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.presets.locks import locked
@@ -27,8 +28,8 @@ from sparkxlmr.runtime.bundle import (
 from sparkxlmr.runtime.engine_choice import require_installed, require_readable
 from sparkxlmr.runtime.engines import engine_named
 
-#: Kinds of heads that engines run.
-TASKS = ("text_classifier", "masked_lm")
+#: Kinds of models that engines run.
+TASKS = ("text_classifier", "masked_lm", Encoder.kind)
 _VOCABULARY = "vocabulary.spm"
 _log = logging.getLogger(__name__)
 
@@ -135,6 +136,8 @@ def _own_bundle(preset: Model, engine: str) -> Bundle | None:
     except NotAPresetError as error:
         _log.info("%s is of another release (%s); compiling anew.", folder, error)
         return None
+    if manifest.task != preset.task_kind:
+        return None  # of the whole model, and this is its encoder
     if manifest.source == preset.content_hash and manifest.revision <= engine_named(engine).revision:
         return bundle
     _log.info("%s was not compiled by this release from what %s holds; compiling anew.", folder, preset.path)

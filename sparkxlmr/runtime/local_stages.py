@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparkxlmr.errors import InputError, NotAPresetError, SettingError
+from sparkxlmr.presets.encoder import Encoder
+from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime import cutting_options
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import bundle_for
@@ -17,13 +19,14 @@ from sparkxlmr.runtime.engine_choice import engine_for, resolve_precision
 from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.reader import Reader
-from sparkxlmr.runtime.row_annotations import categories, filled_masks
+from sparkxlmr.runtime.row_annotations import categories, filled_masks, sentence_embeddings
 from sparkxlmr.runtime.row_classifier import classify_rows
+from sparkxlmr.runtime.row_embedder import embed_rows
 from sparkxlmr.runtime.row_mask_filler import fill_rows
-from sparkxlmr.runtime.stage_options import fill_options, row_options
+from sparkxlmr.runtime.stage_options import embedding_options, fill_options, row_options
 from sparkxlmr.runtime.stage_record import StageRecord
 from sparkxlmr.text.annotate import Finder, documents, sentences, tokens, valid_text
-from sparkxlmr.text.annotation import CATEGORY, DOCUMENT, TOKEN, Annotation
+from sparkxlmr.text.annotation import CATEGORY, DOCUMENT, SENTENCE_EMBEDDINGS, TOKEN, Annotation
 from sparkxlmr.text.filled_masks import target_ids
 from sparkxlmr.text.sentences import sentence_finder
 from sparkxlmr.text.separators import separator_finder
@@ -214,6 +217,24 @@ def filled(record: StageRecord, plan: Plan) -> Step:
     return step
 
 
+def embedded(record: StageRecord, plan: Plan) -> Step:
+    """The sentence embeddings."""
+    source = input_columns(record, plan, (DOCUMENT,), (TOKEN,))[DOCUMENT]
+    output = required(record, "outputCol")
+    bundle, reader = opened(record, Encoder.kind)
+    dimension = record.model.config.hidden_dim if isinstance(record.model, Preset) else None
+    options = embedding_options(record.chosen, bundle, dimension)
+    plan.types[output] = SENTENCE_EMBEDDINGS
+    model: Any = reader
+
+    def step(table: Table) -> None:
+        rows = table.columns[source]
+        answers = embed_rows(results(rows), model.embed, options)
+        table.columns[output] = sentence_embeddings(rows, answers)
+
+    return step
+
+
 def finished(record: StageRecord, plan: Plan) -> Step:
     """Finisher: as in Spark NLP nothing is finished; the columns it reads are kept and the others go."""
     kept = []
@@ -262,6 +283,8 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
             "one that was pretrained or saved",
             f"begin with {record.name}.pretrained()",
         )
+    if task == Encoder.kind and isinstance(model, Preset):
+        model = Encoder.of(model)
     engine = engine_for(model, chosen.get("engine") or "auto", gpu_visible())
     precision = resolve_precision(chosen.get("precision") or "auto", engine)
     bundle = verified_folder(bundle_for(model, engine))
@@ -293,6 +316,8 @@ STAGES: dict[str, Prepare] = {
     "albert_for_sequence_classification.AlbertForSequenceClassification": classified,
     "xlm_roberta_for_masked_lm.XlmRoBertaForMaskedLM": filled,
     "albert_for_masked_lm.AlbertForMaskedLM": filled,
+    "xlm_roberta_sentence_embeddings.XlmRoBertaSentenceEmbeddings": embedded,
+    "albert_sentence_embeddings.AlbertSentenceEmbeddings": embedded,
     "finisher.Finisher": finished,
     "embeddings_finisher.EmbeddingsFinisher": unchanged,
 }

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from sparkxlmr.errors import NotAPresetError
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.embedder import Embedder
 from sparkxlmr.runtime.mask_filler import MaskFiller
 from sparkxlmr.runtime.predictor import Predictor
 from sparkxlmr.runtime.reader import Reader
 
-_TASKS: dict[str, type[Reader]] = {model.task: model for model in (Predictor, MaskFiller)}
+_TASKS: dict[str, type[Reader]] = {model.task: model for model in (Predictor, MaskFiller, Embedder)}
 
 
 def open_model(bundle: Bundle, precision: str = "float32", threads: int | None = None) -> Reader:
     """The bundle, open: a :class:`Predictor` for a text classifier, a :class:`MaskFiller` for a masked
-    language model. Arguments and errors are :class:`Reader`'s.
+    language model, an :class:`Embedder` for an encoder. Arguments and errors are :class:`Reader`'s.
 
     Raises NotAPresetError where the bundle's task is unknown here.
     """

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions
+from sparkxlmr.runtime.row_embedder import EmbeddedRows
 from sparkxlmr.runtime.row_mask_filler import FilledRows, sequence_of
 from sparkxlmr.text.annotate import SENTENCE, sentence_of
-from sparkxlmr.text.annotation import CATEGORY, TOKEN, Annotation
+from sparkxlmr.text.annotation import CATEGORY, SENTENCE_EMBEDDINGS, TOKEN, Annotation
 from sparkxlmr.text.float_text import float_text
 
 Row = Sequence[Annotation]
 TRUNCATED, WINDOWS, SEQUENCE = "truncated", "windows", "sequence"
+#: What Spark NLP says of every sentence embedding, beside `sentence` and `token`, the text.
+VECTOR_METADATA = {"pieceId": "-1", "isWordStart": "true"}
 
 
 def categories(
@@ -72,5 +75,24 @@ def filled_masks(rows: Sequence[Row], answers: FilledRows) -> list[list[Annotati
 
     return [
         [token(row, place, documents[source], source) for place, source in enumerate(answers.source[row])]
+        for row, documents in enumerate(rows)
+    ]
+
+
+def sentence_embeddings(rows: Sequence[Row], answers: EmbeddedRows) -> list[list[Annotation]]:
+    """The `sentence_embeddings` annotations of each row: begin, end and result of the document or sentence,
+    its vector, and metadata as in Spark NLP, with `truncated` = "true" where text was cut off."""
+
+    def vector(row: int, place: int, document: Annotation, source: int) -> Annotation:
+        metadata = {SENTENCE: sentence_of(document, source), "token": document.result, **VECTOR_METADATA}
+        if answers.truncated[row][place]:
+            metadata[TRUNCATED] = "true"
+        numbers = answers.vectors[row][place].tolist()
+        return Annotation(
+            SENTENCE_EMBEDDINGS, document.begin, document.end, document.result, metadata, numbers
+        )
+
+    return [
+        [vector(row, place, documents[source], source) for place, source in enumerate(answers.source[row])]
         for row, documents in enumerate(rows)
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.row_classifier import RowOptions
+from sparkxlmr.runtime.row_embedder import EmbedOptions
 from sparkxlmr.runtime.row_mask_filler import FillOptions
 
 # What stands around the two texts of a pair: 4 special pieces in XLM-R, 3 in ALBERT. One piece of each text
@@ -101,6 +102,26 @@ def fill_options(chosen: Chosen, bundle: Bundle) -> FillOptions:
         max_length=text_length(chosen, bundle),
         top_k=chosen.get("topK"),
         targets=None if targets is None else tuple(targets),
+        **reading(chosen),
+    )
+
+
+def embedding_options(chosen: Chosen, bundle: Bundle, dimension: int | None) -> EmbedOptions:
+    """The options of sentence embeddings; `dimension`: numbers of a vector, as the model has them.
+
+    Raises SettingError for a length that the model does not allow, or another `dimension` than the model's.
+    """
+    asked = chosen.get("dimension")
+    if asked not in (None, dimension):
+        raise SettingError(
+            f"{chosen.stage}: dimension is {asked}",
+            f"{dimension}, the width of the model {chosen.model}",
+            "leave it unset, or take another model",
+        )
+    return EmbedOptions(
+        max_length=text_length(chosen, bundle),
+        pooling=chosen.get("poolingStrategy"),
+        normalize=chosen.get("normalize"),
         **reading(chosen),
     )
 

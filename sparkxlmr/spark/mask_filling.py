@@ -15,6 +15,7 @@ from pyspark.sql.types import ArrayType, FloatType, IntegerType, StringType, Str
 
 from sparkxlmr.runtime.row_mask_filler import FillOptions
 from sparkxlmr.spark.annotation import TOKEN, annotation, annotation_array
+from sparkxlmr.spark.compat import valid_utf8
 from sparkxlmr.spark.model_ref import ModelRef
 from sparkxlmr.spark.scoring import SENTENCE
 from sparkxlmr.spark.shipping import Batches, on_executor
@@ -56,7 +57,7 @@ def token_annotations(result: Column, document: Column) -> Column:
         values = {name: F.element_at(result[name], position + 1) for name in RESULT_TYPE.names}
         sentence = F.coalesce(origin["metadata"][SENTENCE], source.cast("string"))
         # As `sequence_of` has it: made here, a text of many masks need not cross for each of them.
-        text = origin["result"]
+        text = valid_utf8(origin["result"])
         start, rest = text.substr(F.lit(1), values["kept"]), text.substr(values["end"] + 2, F.lit(_ALL))
         metadata = F.map_from_arrays(
             F.array(*[F.lit(name) for name in (SENTENCE, *METADATA, SEQUENCE)]),

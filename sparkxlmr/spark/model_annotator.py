@@ -29,7 +29,11 @@ from sparkxlmr.spark.params import param
 
 Self = TypeVar("Self", bound="ModelAnnotator")
 _log = logging.getLogger(__name__)
-_KINDS = {"text_classifier": "text classifier", "masked_lm": "masked language model"}
+_KINDS = {
+    "text_classifier": "text classifier",
+    "masked_lm": "masked language model",
+    "encoder": "preset, with any head or none,",
+}
 
 
 class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of ModelStage is meant
@@ -116,7 +120,7 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         return self._accept(model)
 
     def _accept(self: Self, model: Model) -> Self:
-        if model.task_kind != self.task or model.family != self.family:
+        if not self._fits(model) or model.family != self.family:
             kind = model.task_kind or "bare encoder"
             raise NotAPresetError(
                 f"{type(self).__name__}: {model.path} is a {_KINDS.get(kind, kind)} of family"
@@ -127,6 +131,10 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         self._check_model(model)
         self._model = model
         return self
+
+    def _fits(self, model: Model) -> bool:
+        """Whether the model is of the kind that this stage runs."""
+        return model.task_kind == self.task
 
     def _check_model(self, model: Model) -> None:
         """Refuse a model of the right kind that this stage cannot run. Raises NotAPresetError."""
@@ -140,11 +148,15 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
         engine = engine_for(self.model, self.getEngine(), gpu)
         precision = resolve_precision(self.getPrecision(), engine)
-        bundle = verified_folder(bundle_for(self.model, engine))
+        bundle = verified_folder(bundle_for(self._compiled_model(), engine))
         _tell_once(self.model.name, bundle.hash, engine, precision)
         # What depends on the bundle is refused before anything is sent.
         self._check_settings(bundle)
         return bundle, distribute(bundle, self.getDistribution(), spark, precision)
+
+    def _compiled_model(self) -> Model:
+        """What of the model is compiled."""
+        return self.model
 
     def _check_settings(self, bundle: Bundle) -> None:
         """Refuse settings that the model does not allow. Raises SettingError."""

@@ -1,7 +1,7 @@
 """What runs in an executor's Python worker: load a model once a process, predict batches with it.
 
-:func:`predictor_for` loads, :func:`score_batches` and :func:`fill_batches` predict. Set the
-environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing
+:func:`predictor_for` loads; :func:`score_batches`, :func:`fill_batches` and :func:`embed_batches` predict.
+Set the environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing
 folder and each worker process writes there what it loads and scores, one JSON line an event: which worker
 loaded what, when, and how many rows.
 """
@@ -24,6 +24,7 @@ from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.child import ChildPredictor
 from sparkxlmr.runtime.devices import gpu_visible, use_device
 from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, Texts, classify_rows
+from sparkxlmr.runtime.row_embedder import EmbeddedRows, EmbedOptions, embed_rows
 from sparkxlmr.runtime.row_mask_filler import FilledRows, FillOptions, fill_rows
 from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Models a worker process keeps loaded; the least recently used goes first.
 MAX_LOADED = 3
+
+#: Vectors that a worker hands over at a time.
+MOST_VECTORS = 1024
 
 TRACE = "SPARKXLMR_TRACE"
 ANY = "any"
@@ -69,6 +73,30 @@ def fill_batches(
     return _answered(wire, columns, documents, lambda rows, model: fill_rows(rows, model.fill, options))
 
 
+def embed_batches(
+    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
+) -> Iterator[pd.DataFrame]:
+    """As :func:`score_batches`, for an encoder; `settings` are those of :class:`EmbedOptions`.
+
+    Answered in parts of few texts: on its way to Spark each number is a Python object.
+    """
+    options = EmbedOptions(**settings)
+    parts = (part for batch in documents for part in _in_parts(batch, MOST_VECTORS))
+    return _answered(wire, columns, parts, lambda rows, model: embed_rows(rows, model.embed, options))
+
+
+def _in_parts(batch: pd.Series, most: int) -> Iterator[pd.Series]:
+    """A batch cut so that a part holds at most so many texts, or one row."""
+    start, held = 0, 0
+    for row, value in enumerate(batch.tolist()):
+        count = 0 if value is None or isinstance(value, float) else len(value)
+        if held and held + count > most:
+            yield batch.iloc[start:row]
+            start, held = row, 0
+        held += count
+    yield batch.iloc[start:]
+
+
 def _answered(
     wire: tuple[Any, ...],
     columns: Sequence[str],
@@ -95,7 +123,7 @@ def texts_of(value: Any) -> Texts | None:
     return [text if isinstance(text, str) else None for text in value]
 
 
-def as_frame(answers: RowAnswers | FilledRows, columns: Sequence[str]) -> pd.DataFrame:
+def as_frame(answers: RowAnswers | FilledRows | EmbeddedRows, columns: Sequence[str]) -> pd.DataFrame:
     """The named fields of the answers, lists, as object columns, which Spark turns into arrays.
 
     >>> from sparkxlmr.runtime.row_classifier import RowAnswers

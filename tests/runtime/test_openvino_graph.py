@@ -13,9 +13,13 @@ from sparkxlmr.presets.config import MaskedLMConfig
 from sparkxlmr.runtime.engines.openvino_graph import fits_float16, task_graph, write_graph
 
 
-def logits_of(graph, inputs, hint="f32"):
+def answer_of(graph, inputs, hint="f32", name="vectors"):
     compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": hint})
-    return compiled({parameter.any_name: inputs[parameter.any_name] for parameter in graph.inputs})["logits"]
+    return compiled({parameter.any_name: inputs[parameter.any_name] for parameter in graph.inputs})[name]
+
+
+def logits_of(graph, inputs, hint="f32"):
+    return answer_of(graph, inputs, hint, "logits")
 
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
@@ -33,6 +37,22 @@ def test_equals_numpy(tiny, token_batch, kind, family, epsilon, activation):
     assert ("segment_ids" in named, "mask_positions" in named) == (family == "ALBERT", kind == "masked_lm")
     expected = tiny.Reference(weights, config, task).logits(**named)
     np.testing.assert_allclose(logits_of(graph, token_batch), expected, atol=5e-6)
+
+
+@pytest.mark.parametrize("family", ["XLM_R", "ALBERT"])
+def test_an_encoder_alone_answers_the_first_vector_and_the_mean(tiny, token_batch, family):
+    config = getattr(tiny, family)
+    weights = tiny.weights(config, seed=2)
+    graph = task_graph(weights, config, None)
+    assert "mask_positions" not in {parameter.any_name for parameter in graph.inputs}
+    reference, expected = tiny.Reference(weights, config, None), []
+    rows = (token_batch[name] for name in ("token_ids", "padding_mask", "segment_ids"))
+    for ids, mask, segments in zip(*rows, strict=True):
+        x = reference.encoded(ids[mask == 1], segments[mask == 1])
+        expected.append([x[0], x.mean(0)])
+    np.testing.assert_allclose(answer_of(graph, token_batch), expected, atol=5e-6)
+    nothing = {**token_batch, "padding_mask": np.zeros_like(token_batch["padding_mask"])}
+    assert np.isfinite(answer_of(graph, nothing, "bf16")).all()
 
 
 def test_weights_that_layers_share_are_stored_once(tiny):

@@ -34,12 +34,13 @@ class Runner(Protocol):
         """Padded tokens of a call beyond which this engine gains no speed on this machine."""
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
-        """Logits of int32 arrays, by the names of the model's inputs.
+        """Logits, or an encoder's vectors, of int32 arrays, by the names of the model's inputs.
 
         All models: `token_ids` and `padding_mask` (rows, width), the mask 1 on tokens and 0 on padding;
         ALBERT also `segment_ids` of that shape. A text classifier answers (rows, classes). A masked language
         model is also given `mask_positions` (n, 2), the row and the column of each mask of the batch, at
-        least one, and answers (n, vocabulary).
+        least one, and answers (n, vocabulary). An encoder answers (rows, 2, hidden): the vector of the first
+        token, and the mean of the vectors of all tokens, padding left out.
         """
 
 

@@ -44,7 +44,6 @@ class OpenVinoEngine:
             # Its weights stay as they are stored.
             write_graph(imported_graph(model), folder / GRAPH, half=False)
             return [GRAPH, WEIGHTS]
-        assert model.task is not None
         weights = model.weights()
         graph = task_graph(weights, model.config, model.task)
         write_graph(graph, folder / GRAPH, half=fits_float16(weights))

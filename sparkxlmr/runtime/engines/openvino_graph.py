@@ -1,7 +1,8 @@
 """A model with its head as an OpenVINO graph, built from canonical weights. Needs openvino, not Keras.
 
 Only what is read is computed: of the last layer a classifier needs the first row, a masked language model
-the rows of its masks, and of the vocabulary's logits nobody needs any but those at the masks.
+the rows of its masks, and of the vocabulary's logits nobody needs any but those at the masks. An encoder
+alone answers two vectors a text.
 """
 
 from __future__ import annotations
@@ -20,16 +21,20 @@ from sparkxlmr.runtime.engines.openvino_layers import (
     Layers,
     Weights,
     attention_mask,
+    first_row,
+    floats,
     ints,
 )
 
 
-def task_graph(weights: Weights, config: BackboneConfig, task: TaskConfig) -> ov.Model:
+def task_graph(weights: Weights, config: BackboneConfig, task: TaskConfig | None) -> ov.Model:
     """The graph: int32 inputs (rows, width) `token_ids`, `padding_mask` and for ALBERT `segment_ids`, to
 
     - of a text classifier: `logits`, float32 (rows, classes), before any activation;
     - of a masked language model, which also takes `mask_positions`, int32 (n, 2), the row and the column of
-      each mask: `logits`, float32 (n, vocabulary), at the masks only.
+      each mask: `logits`, float32 (n, vocabulary), at the masks only;
+    - of an encoder alone (`task` None): `vectors`, float32 (rows, 2, hidden), of the first token, and the
+      mean over all tokens, padding left out (zeros in a row of nothing but padding).
 
     - `weights`: canonical names to arrays, kernels as (in, out).
 
@@ -76,23 +81,25 @@ class _Encoder(Layers):
         """Logits (rows, classes) of the first rows (rows, hidden)."""
         raise NotImplementedError
 
-    def build(self, task: TaskConfig) -> ov.Model:
+    def build(self, task: TaskConfig | None) -> ov.Model:
         inputs = {name: op.parameter([-1, -1], np.int32, name=name) for name in self.inputs}
-        if isinstance(task, MaskedLMConfig):
+        if task is None:
+            answer = self._vectors(inputs)
+        elif isinstance(task, MaskedLMConfig):
             inputs["mask_positions"] = op.parameter([-1, 2], np.int32, name="mask_positions")
-            logits = self._masked_lm(inputs, task)
+            answer = self._masked_lm(inputs, task)
         elif isinstance(task, TextClassifierConfig):
             x = self._encoded(inputs, first_only=True)
-            logits = self.classifier(op.squeeze(x, ints(1)), task)
+            answer = self.classifier(op.squeeze(x, ints(1)), task)
         else:
             raise NotAPresetError(
                 f"The head is a {task.kind}", "a head that is known here", "use a newer sparkxlmr"
             )
-        logits.output(0).set_names({"logits"})
-        result = op.result(logits)
+        answer.output(0).set_names({"vectors" if task is None else "logits"})
+        result = op.result(answer)
         for name, parameter in inputs.items():
             parameter.output(0).set_names({name})
-        model = ov.Model([result], list(inputs.values()), task.kind)
+        model = ov.Model([result], list(inputs.values()), "encoder" if task is None else task.kind)
         # The names OpenVINO gives count everything this process ever built; the file must not.
         for number, node in enumerate(model.get_ordered_ops()):
             node.set_friendly_name(f"{number}_{node.get_type_name()}")
@@ -107,6 +114,13 @@ class _Encoder(Layers):
         for name in names:
             x = self.layer(x, mask, name)
         return self.layer(x, mask, last, first_only, at)
+
+    def _vectors(self, inputs: dict[str, Any]) -> Any:
+        x = self._encoded(inputs)
+        counted = op.convert(inputs["padding_mask"], "f32")
+        n_tokens = op.maximum(op.reduce_sum(counted, ints(1), True), floats(1))
+        total = op.matmul(op.unsqueeze(counted, ints(1)), x, False, False)
+        return op.concat([first_row(x), op.divide(total, op.unsqueeze(n_tokens, ints(1)))], 1)
 
     def _masked_lm(self, inputs: dict[str, Any], task: MaskedLMConfig) -> Any:
         x = self._encoded(inputs, at=lambda rows: op.gather_nd(rows, inputs["mask_positions"], 0))

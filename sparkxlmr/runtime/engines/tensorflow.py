@@ -12,7 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class TensorFlowEngine:
         elif _backend_here() == "tensorflow":
             export_saved_model(model, folder / SAVED_MODEL)
         else:
-            _export_in_child(__name__, model.path, folder / SAVED_MODEL)
+            _export_in_child(__name__, model.path, folder / SAVED_MODEL, str(model.task_kind))
         written = (folder / SAVED_MODEL).rglob("*")
         return sorted(path.relative_to(folder).as_posix() for path in written if path.is_file())
 
@@ -92,7 +92,8 @@ class TensorFlowRunner:
         import tensorflow as tf
 
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
-        return np.asarray(self._signature(**tensors)["logits"].numpy(), np.float32)
+        (answer,) = self._signature(**tensors).values()
+        return np.asarray(answer.numpy(), np.float32)
 
 
 def _use_threads(tf: Any, threads: int | None) -> None:
@@ -111,20 +112,29 @@ def export_saved_model(preset: Preset, folder: Path) -> None:
     """Writes the model of the preset as a SavedModel with one signature, `logits`.
 
     Its int32 inputs are those of :class:`sparkxlmr.runtime.engines.Runner`, all dimensions open; it answers
-    float32 `logits` before any activation. Keras must be on the TensorFlow backend.
+    float32 `logits` before any activation, or an encoder's vectors. Keras must be on the TensorFlow backend.
     """
     import tensorflow as tf
 
+    from sparkxlmr.models.backbone import Backbone
     from sparkxlmr.models.masked_lm import MaskedLM
     from sparkxlmr.models.text_classifier import TextClassifier
+    from sparkxlmr.models.weights import assign
+    from sparkxlmr.presets.encoder import Encoder
 
     model: Any
-    if isinstance(preset.task, MaskedLMConfig):
+    answer: Callable[[Any, dict[str, Any]], Any] = _classified
+    if isinstance(preset, Encoder):
+        model = backbone = Backbone.from_preset(preset.path, load_weights=False, dtype="float32")
+        assign(backbone, preset.weights())
+        answer = _encoded
+    elif isinstance(preset.task, MaskedLMConfig):
         model = MaskedLM.from_preset(preset.path, preprocessor=None, dtype="float32")
+        backbone = model.backbone
     else:
         model = TextClassifier.from_preset(preset.path, preprocessor=None, activation=None, dtype="float32")
-    inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in model.backbone.input]
-    answer = _classified
+        backbone = model.backbone
+    inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in backbone.input]
     if isinstance(preset.task, MaskedLMConfig):
         inputs.append(tf.TensorSpec((None, 2), tf.int32, "mask_positions"))
         answer = _filled
@@ -140,6 +150,15 @@ def export_saved_model(preset: Preset, folder: Path) -> None:
 
 def _classified(model: Any, inputs: dict[str, Any]) -> Any:
     return model(inputs, training=False)
+
+
+def _encoded(backbone: Any, inputs: dict[str, Any]) -> Any:
+    import tensorflow as tf
+
+    sequence, _ = backbone.unpack(backbone(inputs, training=False))
+    counted = tf.cast(inputs["padding_mask"], sequence.dtype)[:, None]
+    n_tokens = tf.maximum(tf.reduce_sum(counted, axis=2, keepdims=True), 1)
+    return tf.concat([sequence[:, :1], tf.matmul(counted, sequence) / n_tokens], axis=1)
 
 
 def _filled(model: Any, inputs: dict[str, Any]) -> Any:
@@ -158,7 +177,7 @@ def _backend_here() -> str | None:
     return keras.backend.backend() if keras is not None else None
 
 
-def _export_in_child(module: str, model: Path, folder: Path) -> None:
+def _export_in_child(module: str, model: Path, folder: Path, *arguments: str) -> None:
     package_root = str(Path(__file__).parents[3])
     environment = {
         **os.environ,
@@ -167,7 +186,7 @@ def _export_in_child(module: str, model: Path, folder: Path) -> None:
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYTHONPATH": os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")])),
     }
-    command = [sys.executable, "-m", module, str(model), str(folder)]
+    command = [sys.executable, "-m", module, str(model), str(folder), *arguments]
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if child.returncode:
         said = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
@@ -181,6 +200,9 @@ def _export_in_child(module: str, model: Path, folder: Path) -> None:
 ENGINE = TensorFlowEngine()
 
 if __name__ == "__main__":
+    from sparkxlmr.presets.encoder import Encoder
     from sparkxlmr.presets.preset import Preset
 
-    export_saved_model(Preset.open(sys.argv[1]), Path(sys.argv[2]))
+    _source, _target, _kind = sys.argv[1:]
+    _preset = Preset.open(_source)
+    export_saved_model(Encoder.of(_preset) if _kind == Encoder.kind else _preset, Path(_target))
