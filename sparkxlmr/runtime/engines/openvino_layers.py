@@ -133,6 +133,15 @@ def first_row(x: Any) -> Any:
     return op.slice(x, ints([0]), ints([1]), ints([1]), ints([1]))
 
 
+def text_vectors(x: Any, padding_mask: Any) -> Any:
+    """Two vectors a text of x (rows, width, hidden): the first token's, and the mean over all tokens, padding
+    left out (zeros in a row of nothing but padding). (rows, 2, hidden)."""
+    counted = op.convert(padding_mask, "f32")
+    n_tokens = op.maximum(op.reduce_sum(counted, ints(1), True), floats(1))
+    total = op.matmul(op.unsqueeze(counted, ints(1)), x, False, False)
+    return op.concat([first_row(x), op.divide(total, op.unsqueeze(n_tokens, ints(1)))], 1)
+
+
 def floats(value: float | NDArray[np.float32]) -> Any:
     return op.constant(np.asarray(value, np.float32))
 
