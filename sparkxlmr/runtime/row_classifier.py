@@ -19,6 +19,7 @@ from sparkxlmr.runtime.classification import sigmoid, softmax, top
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
 Texts = Sequence[str | None]
+_NO_IDS, _NO_FLOATS = np.zeros(0, np.int32), np.zeros(0, np.float32)
 
 
 class Answer(Protocol):
@@ -79,7 +80,7 @@ class RowAnswers:
     longer than the model reads), `windows` (in how many windows it was read, where `RowOptions.stride` asks
     for them; else empty). `scores` is flat: the blocks of the row one after another, each as wide as the
     classes, or as `RowOptions.top`, whose class ids then stand in `ids`. `row_scores`, `row_logits`: the mean
-    scores and logits of the row (classes,).
+    scores and logits of the row (classes,), where asked for; else empty.
     """
 
     source: list[list[int]] = field(default_factory=list)
@@ -191,23 +192,25 @@ def _means(values: Floats, counts: NDArray[np.int64]) -> Floats:
 
 def _mean(values: Floats) -> Floats:
     """float32 (1, classes); what is alone stays as it is."""
-    return _means(values, np.array([len(values)])) if len(values) > 1 else values
+    if len(values) == 1:
+        return values
+    mean: Floats = values.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def _append_empty(answers: RowAnswers, n_rows: int) -> None:
-    no_ids, no_scores = np.zeros(0, np.int32), np.zeros(0, np.float32)
     for values in (answers.source, answers.label, answers.block, answers.windows):
         values.extend([] for _ in range(n_rows))
     answers.truncated.extend([] for _ in range(n_rows))
-    answers.ids.extend([no_ids] * n_rows)
+    answers.ids.extend([_NO_IDS] * n_rows)
     for numbers in (answers.scores, answers.row_scores, answers.row_logits):
-        numbers.extend([no_scores] * n_rows)
+        numbers.extend([_NO_FLOATS] * n_rows)
 
 
 def _append_row(answers: RowAnswers, sources: list[int], texts: _Scored, options: RowOptions) -> None:
     """One row that has something to say: `texts` in the order of `sources`."""
-    answers.row_scores.append(_mean(texts.scores)[0])
-    answers.row_logits.append(_mean(texts.logits)[0])
+    answers.row_scores.append(_mean(texts.scores)[0] if options.row_scores else _NO_FLOATS)
+    answers.row_logits.append(_mean(texts.logits)[0] if options.row_logits else _NO_FLOATS)
     scores, windows, truncated = texts.scores, texts.windows.tolist(), texts.truncated.tolist()
     if options.coalesce:
         sources, scores, windows, truncated = sources[:1], _mean(scores), [sum(windows)], [any(truncated)]
@@ -220,7 +223,7 @@ def _append_row(answers: RowAnswers, sources: list[int], texts: _Scored, options
         ids, scores = top(scores, options.top)
         answers.ids.append(ids.ravel())
     else:
-        answers.ids.append(np.zeros(0, np.int32))
+        answers.ids.append(_NO_IDS)
     answers.source.append([sources[block] for block in blocks])
     answers.label.append(labels)
     answers.block.append(blocks)

@@ -16,8 +16,8 @@ class XlmRoBertaForSequenceClassification(SequenceClassifier):
     score of every label (of the best `topScores`). Null, empty and blank documents get an empty array.
     Text beyond `maxSentenceLength` pieces is cut off, and `truncated` = "true" in the metadata says so.
 
-    `setLongTextStrategy("windows")` reads all of a long text instead: in windows of `maxSentenceLength` pieces,
-    of which neighbours share `stride` pieces (unset: a quarter). Scores are the mean of the windows' scores,
+    `setLongTextStrategy("windows")` reads all of a long text instead: in windows of `maxSentenceLength`
+    pieces, of which neighbours share `stride` (unset: a quarter). Scores are the mean of the windows' scores,
     logits the mean of their logits, and `windows` in the metadata is their number.
 
     `setPairCol(column)`, for models that were trained on pairs: each text is read together with the row's
