@@ -65,6 +65,11 @@ class Preset(Description):
         """Tokens of a text at most, the special ones at its ends included."""
         return self.config.max_sequence_length
 
+    @property
+    def dimension(self) -> int:
+        """Numbers of the vectors that the encoder makes."""
+        return self.config.hidden_dim
+
     @classmethod
     def open(cls, handle: str | PathLike[str]) -> Preset:
         """Looks at a preset: a built-in name, a keras-hub preset folder, or a Hugging Face checkpoint folder.

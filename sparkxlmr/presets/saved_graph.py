@@ -1,10 +1,10 @@
-"""A classifier as Spark NLP's `loadSavedModel` takes it: a compiled model of another library, and `assets/`.
+"""What Spark NLP's `loadSavedModel` takes: a compiled model of another library, and `assets/`.
 
 ::
 
     saved_model.pb variables/ | model.onnx | openvino_model.xml openvino_model.bin
     assets/sentencepiece.bpe.model      XLM-R's vocabulary; ALBERT's is spiece.model
-    assets/labels.txt                   a label a line, in the order of the ids
+    assets/labels.txt                   of a classifier: a label a line, in the order of the ids
 
 Nothing in such a folder is run here: its files are looked at (:mod:`~sparkxlmr.presets.onnx_file` and its
 siblings say what is refused), and an engine makes a bundle of them.
@@ -22,7 +22,7 @@ from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundE
 from sparkxlmr.presets import tensorflow_folder
 from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH
 from sparkxlmr.presets.files import known_sha256_of
-from sparkxlmr.presets.graph_facts import GraphFacts
+from sparkxlmr.presets.graph_facts import GraphFacts, Shape
 from sparkxlmr.presets.hugging_face import ALBERT_NORMALIZATION, POSITION_OFFSET
 from sparkxlmr.presets.onnx_file import onnx_facts
 from sparkxlmr.presets.openvino_file import openvino_facts
@@ -39,7 +39,8 @@ VOCABULARIES = {"sentencepiece.bpe.model": "xlm_roberta", "spiece.model": "alber
 #: Hugging Face's names of inputs, and this package's
 INPUTS = {"input_ids": "token_ids", "attention_mask": "padding_mask", "token_type_ids": "segment_ids"}
 _NEEDED = {"input_ids", "attention_mask"}
-_OUTPUT = "logits"
+CLASSIFIER, ENCODER = "text_classifier", "encoder"
+_OUTPUT = {CLASSIFIER: "logits", ENCODER: "last_hidden_state"}
 _MOST_LABELS_BYTES = 64 * 1024**2
 _LOOKS: Mapping[str, Callable[[Path], GraphFacts]] = {
     OPENVINO: openvino_facts,
@@ -50,7 +51,8 @@ _LOOKS: Mapping[str, Callable[[Path], GraphFacts]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SavedGraph:
-    """A compiled text classifier of another library, looked at and not yet read.
+    """A compiled model of another library, looked at and not yet read: a text classifier or, without labels,
+    an encoder.
 
     Attributes:
         path: the folder.
@@ -58,11 +60,13 @@ class SavedGraph:
         format: ``"openvino"``, ``"onnx"`` or ``"tensorflow"``.
         graph_files: names of the graph's files, the graph itself first.
         family: ``"xlm_roberta"`` or ``"albert"``, told by the vocabulary's name.
-        labels: one name a class in id order.
+        task_kind: ``"text_classifier"`` or ``"encoder"``.
+        labels: one name a class in id order; an encoder has none.
         max_length: tokens of a text at most: what the position table is for, where it is known by its name,
             else 512.
         inputs: the graph's inputs by this package's names.
-        output: the graph's output that holds the logits.
+        output: the graph's output that holds the logits, or an encoder's vectors.
+        dimension: numbers of an encoder's vectors; None of a classifier.
         vocabulary_path: the SentencePiece model.
         vocabulary_rows: ids that the graph has embeddings for, where known.
     """
@@ -72,24 +76,23 @@ class SavedGraph:
     format: str
     graph_files: tuple[str, ...]
     family: str
+    task_kind: str
     labels: tuple[str, ...]
     max_length: int
     inputs: Mapping[str, str]
     output: str
+    dimension: int | None
     vocabulary_path: Path
     vocabulary_rows: int | None
-
-    #: the head; Spark NLP loads no other kind of this layout
-    task_kind = "text_classifier"
 
     @classmethod
     def open(cls, folder: Path) -> SavedGraph:
         """Looks at a folder.
 
         Raises:
-            NotAPresetError: it has no graph, no vocabulary, no labels, or a graph that is refused; its
-                inputs or outputs are not those of a text classifier; the labels are not as many as the
-                outputs.
+            NotAPresetError: it has no graph, no vocabulary, or a graph that is refused; inputs or outputs are
+                not those of a text classifier or an encoder; a classifier's labels are missing, or not as
+                many as its outputs.
             DamagedModelError: a file is missing or not whole.
             PresetNotFoundError: a file cannot be read.
         """
@@ -112,19 +115,26 @@ class SavedGraph:
         form = FORMATS[graph]
         # Before the graph is looked at: what the user can mend most easily is told first.
         vocabulary = _vocabulary(folder)
-        labels = _labels(folder / ASSETS / LABELS)
+        listed = folder / ASSETS / LABELS
+        labels = _labels(listed) if listed.exists() else ()
         facts = _LOOKS[form](folder / graph)
+        kind = CLASSIFIER if labels else _kind_without_labels(facts, listed)
         family = VOCABULARIES[vocabulary.name]
+        output, shape = _output(facts, kind, folder)
+        if kind == CLASSIFIER and shape is not None and not _fits(shape, len(labels)):
+            raise wrong_outputs(folder, shape, len(labels))
         return cls(
             path=folder,
             name=folder.name,
             format=form,
             graph_files=facts.files,
             family=family,
+            task_kind=kind,
             labels=labels,
             max_length=facts.positions(POSITION_OFFSET[family]) or DEFAULT_SEQUENCE_LENGTH,
             inputs=_inputs(facts, folder),
-            output=_output(facts, labels, folder),
+            output=output,
+            dimension=shape[2] if kind == ENCODER and shape is not None else None,
             vocabulary_path=vocabulary,
             vocabulary_rows=facts.vocabulary_size(),
         )
@@ -163,8 +173,8 @@ class SavedGraph:
 
     def files(self) -> list[Path]:
         """Every file that the model's answers depend on, in a fixed order."""
-        assets = [self.vocabulary_path, self.path / ASSETS / LABELS]
-        return [*(self.path / name for name in self.graph_files), *assets]
+        labels = [self.path / ASSETS / LABELS] if self.task_kind == CLASSIFIER else []
+        return [*(self.path / name for name in self.graph_files), self.vocabulary_path, *labels]
 
     @property
     def content_hash(self) -> str:
@@ -199,8 +209,6 @@ def _vocabulary(folder: Path) -> Path:
 
 
 def _labels(path: Path) -> tuple[str, ...]:
-    if not path.is_file():
-        raise NotAPresetError(f"There is no {path}", "a label a line, in the order of their ids", "write it")
     if path.stat().st_size > _MOST_LABELS_BYTES:
         raise DamagedModelError(f"{path} is too large", "a label a line", "check the file")
     try:
@@ -235,20 +243,36 @@ def _plain(name: str) -> str:
     return name.removeprefix("serving_default_").partition(":")[0]
 
 
-def _output(facts: GraphFacts, labels: tuple[str, ...], folder: Path) -> str:
-    names = [name for name in facts.outputs if _plain(name) == _OUTPUT]
+def _kind_without_labels(facts: GraphFacts, listed: Path) -> str:
+    """An encoder, told by its output: other graphs without labels are classifiers that lost theirs."""
+    if any(_is_of_vectors(shape) for shape in facts.outputs.values()):
+        return ENCODER
+    raise NotAPresetError(f"There is no {listed}", "a label a line, in the order of their ids", "write it")
+
+
+def _output(facts: GraphFacts, kind: str, folder: Path) -> tuple[str, Shape | None]:
+    """Name and shape of the output that is read."""
+    wanted = _OUTPUT[kind]
+    names = [name for name in facts.outputs if _plain(name) == wanted]
     if not names and len(facts.outputs) == 1:
         names = list(facts.outputs)
-    if len(names) != 1:
+    if len(names) != 1 or (kind == ENCODER and not _is_of_vectors(facts.outputs[names[0]])):
         raise NotAPresetError(
             f"The graph in {folder} answers {', '.join(facts.outputs)[:200] or 'nothing'}",
-            f"{_OUTPUT}, or one output only",
-            "export a sequence classifier",
+            f"{wanted}, or one output only",
+            "export a sequence classifier, or an encoder",
         )
-    shape = facts.outputs[names[0]]
-    if shape is not None and (len(shape) != 2 or shape[1] not in (-1, len(labels))):
-        raise wrong_outputs(folder, shape, len(labels))
-    return names[0]
+    return names[0], facts.outputs[names[0]]
+
+
+def _is_of_vectors(shape: Shape | None) -> bool:
+    """Whether an output is a vector for each token: (rows, width, numbers of a vector)."""
+    return shape is not None and len(shape) == 3 and shape[2] > 0
+
+
+def _fits(shape: Shape, n_labels: int) -> bool:
+    """Whether an output's shape is that of the logits of so many labels."""
+    return len(shape) == 2 and shape[1] in (-1, n_labels)
 
 
 def wrong_outputs(folder: Path, shape: tuple[int, ...], n_labels: int) -> NotAPresetError:

@@ -222,7 +222,7 @@ def embedded(record: StageRecord, plan: Plan) -> Step:
     source = input_columns(record, plan, (DOCUMENT,), (TOKEN,))[DOCUMENT]
     output = required(record, "outputCol")
     bundle, reader = opened(record, Encoder.kind)
-    dimension = record.model.config.hidden_dim if isinstance(record.model, Preset) else None
+    dimension = record.model.dimension if record.model is not None else None
     options = embedding_options(record.chosen, bundle, dimension)
     plan.types[output] = SENTENCE_EMBEDDINGS
     model: Any = reader

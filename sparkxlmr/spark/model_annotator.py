@@ -121,10 +121,9 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
 
     def _accept(self: Self, model: Model) -> Self:
         if not self._fits(model) or model.family != self.family:
-            kind = model.task_kind or "bare encoder"
+            found = "bare encoder" if model.task_kind in (None, "encoder") else _KINDS[model.task_kind]
             raise NotAPresetError(
-                f"{type(self).__name__}: {model.path} is a {_KINDS.get(kind, kind)} of family"
-                f" {model.family!r}",
+                f"{type(self).__name__}: {model.path} is a {found} of family {model.family!r}",
                 f"a {_KINDS[self.task]} of family {self.family!r}",
                 "take another preset, or the stage that is made for this one",
             )

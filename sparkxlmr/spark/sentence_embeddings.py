@@ -42,15 +42,13 @@ class SentenceEmbeddings(ModelAnnotator):
 
     def getDimension(self) -> int | None:
         """How many numbers a vector has: the model's, where there is one, else what was set, or None."""
-        model = self._model
-        return model.config.hidden_dim if isinstance(model, Preset) else self.setting("dimension")
+        return self.setting("dimension") if self._model is None else self._model.dimension
 
     def _fits(self, model: Model) -> bool:
-        return isinstance(model, Preset)
+        return isinstance(model, Preset) or model.task_kind == Encoder.kind
 
     def _compiled_model(self) -> Model:
-        assert isinstance(self.model, Preset)  # no other fits
-        return Encoder.of(self.model)
+        return Encoder.of(self.model) if isinstance(self.model, Preset) else self.model
 
     def _check_settings(self, bundle: Bundle) -> None:
         embedding_options(self._chosen(), bundle, self.getDimension())

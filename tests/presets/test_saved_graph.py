@@ -183,6 +183,7 @@ SPARSE = _bytes(22, _number(3, 10**12))
         (onnx([tensor("w", (4,), external={"location": "w.bin", "length": 99})]), DamagedModelError, "piece"),
         (onnx(outputs=[("a", (0, 4)), ("b", (0, 4))]), NotAPresetError, "answers a, b"),
         (onnx(outputs=[("last_hidden_state", (0, 0, 48))]), NotAPresetError, "names 4 labels"),
+        (onnx(outputs=[("a", (0, 0, 4)), ("b", (0, 0, 4))]), NotAPresetError, "answers a, b"),
         (onnx(inputs=["input_ids", "attention_mask", "past"]), NotAPresetError, "past"),
         (_number(1, 8), NotAPresetError, "holds no graph"),
         (onnx()[:-1], DamagedModelError, "a field of"),

@@ -19,7 +19,9 @@ from sparkxlmr.runtime.compiler import compile_bundle
 from sparkxlmr.runtime.engine_choice import engine_for
 from sparkxlmr.runtime.engines.openvino_import import imported_graph
 from sparkxlmr.runtime.engines.tensorflow import TensorFlowEngine
+from sparkxlmr.runtime.engines.tensorflow_import import import_saved_model
 from sparkxlmr.runtime.open_model import open_model
+from sparkxlmr.text.packing import pack
 
 # Of one text the recorded attention mask is another; "www" is cut the other way round by SentencePiece
 # before 0.2.2.
@@ -107,6 +109,36 @@ def write_ir(folder, assets, inputs=NAMES, shape=(-1, -1), kind=np.int64, mask=T
     return open_folder(folder)
 
 
+def write_encoder(folder, assets):
+    """An encoder as an IR: the vectors of the tokens are their rows in the table."""
+    shutil.copytree(assets / "assets", folder / "assets", ignore=lambda *_: ["labels.txt"])
+    ports = {name: op.parameter([-1, -1], np.int64, name=name) for name in NAMES}
+    for name, port in ports.items():
+        port.output(0).set_names({name})
+    rows = op.gather(op.constant(table()), ports["input_ids"], op.constant(0))
+    rows.output(0).set_names({"last_hidden_state"})
+    pooled = op.result(op.gather(rows, op.constant(0), op.constant(1)))
+    graph = ov.Model([op.result(rows), pooled], list(ports.values()), "m")
+    ov.save_model(graph, folder / "openvino_model.xml", False)
+    return open_folder(folder)
+
+
+def vectors_of(model, texts, max_length=128):
+    encoded = model.text_tokenizer().encode(texts, max_length)
+    return [np.stack([table()[ids[0]], table()[ids].mean(axis=0)]) for ids in encoded.ids]
+
+
+def test_an_encoder_without_labels_gives_vectors(onnx_folder, tmp_path):
+    model = write_encoder(tmp_path / "model", onnx_folder("xlmr"))
+    assert (model.task_kind, model.dimension, model.labels) == ("encoder", 4, ())
+    assert [path.name for path in model.files()][2:] == ["sentencepiece.bpe.model"]
+    embedder = open_model(compile_bundle(model, "openvino", tmp_path / "bundle"), threads=2)
+    for place, pooling in enumerate(("cls", "mean")):
+        found = embedder.embed(TEXTS, 128, pooling).vectors
+        expected = np.stack(vectors_of(model, TEXTS))[:, place]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_segments_that_an_export_of_xlmr_asks_for_are_zeros(onnx_folder, tmp_path):
     inputs = ("input_ids", "attention_mask", "token_type_ids")
     model = write_ir(tmp_path / "model", onnx_folder("xlmr"), inputs, kind=np.int32)
@@ -133,7 +165,7 @@ def test_a_graph_that_was_exported_for_one_shape_is_opened_up(onnx_folder, tmp_p
 
 def test_a_graph_that_does_not_look_at_its_mask_is_refused(onnx_folder, tmp_path):
     model = write_ir(tmp_path / "model", onnx_folder("xlmr"), mask=False)
-    with pytest.raises(WeightsError, match="other logits when a longer one stands beside it"):
+    with pytest.raises(WeightsError, match="answers otherwise where a longer text stands beside"):
         imported_graph(model)
 
 
@@ -169,6 +201,8 @@ def saved_model(onnx_folder, tmp_path_factory):
             places = tf.gather(module.positions, 2 + tf.range(tf.shape(input_ids)[1]))
             total = tf.reduce_sum((tf.gather(module.rows, input_ids) + places) * shown, axis=1)
             answer = total / tf.reduce_sum(shown, axis=1)
+            if change == "encode":
+                return {"last_hidden_state": tf.gather(module.rows, input_ids), "pooler_output": answer}
             return {"logits": answer if change is None else change(tf, module, answer)}
 
         specs = [tf.TensorSpec((None, None), tf.int32, name) for name in ("input_ids", "attention_mask")]
@@ -199,6 +233,21 @@ def test_a_saved_model_answers_alike_with_both_engines(saved_model, tmp_path):
     (folder / "variables/variables.index").unlink()
     with pytest.raises(DamagedModelError, match="has no variables"):
         open_folder(folder)
+
+
+def test_an_encoder_as_a_saved_model_gives_vectors(saved_model, tmp_path):
+    import tensorflow as tf
+
+    folder = saved_model("encoder", "encode")
+    (folder / "assets/labels.txt").unlink()
+    model = open_folder(folder)
+    assert (model.task_kind, model.dimension) == ("encoder", 4)
+    import_saved_model(model, tmp_path / "made")
+    encoded = model.text_tokenizer().encode(TEXTS, 64)
+    token_ids, padding_mask = pack(encoded.ids, 1)
+    answer = tf.saved_model.load(str(tmp_path / "made")).signatures["logits"]
+    found = answer(token_ids=tf.constant(token_ids), padding_mask=tf.constant(padding_mask))["logits"]
+    np.testing.assert_allclose(found.numpy(), np.stack(vectors_of(model, TEXTS, 64)), atol=1e-5)
 
 
 def read_secret(tf, module, logits):

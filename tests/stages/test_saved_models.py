@@ -6,13 +6,16 @@ import json
 import shutil
 
 import numpy as np
+import openvino as ov
 import pytest
+from openvino import opset13 as op
 from pyspark.ml import Pipeline, PipelineModel
 
 from sparkxlmr.annotator import (
     AlbertForSequenceClassification,
     Tokenizer,
     XlmRoBertaForSequenceClassification,
+    XlmRoBertaSentenceEmbeddings,
 )
 from sparkxlmr.base import DocumentAssembler
 from sparkxlmr.errors import NotAPresetError, PresetNotFoundError, SettingError
@@ -22,6 +25,8 @@ from sparkxlmr.runtime.classification import softmax
 LABELS = ["World", "Sports", "Business", "Sci/Tech"]
 CARDS = "xlm_roberta_base_sequence_classifier_ag_news"
 ROWS = slice(40, 60)
+# What the exporter calls the end of the last layer.
+LAST_NORM = "/m/roberta/encoder/layer.2/output/LayerNorm/Add_1"
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +120,28 @@ def test_what_does_not_fit_is_refused_on_the_driver(spark, models, tmp_path):
     (folder / "assets/labels.txt").write_text("same\nother\nsame")
     with pytest.raises(NotAPresetError, match="are called alike"):
         AlbertForSequenceClassification.loadSavedModel(folder)
+
+
+def test_an_encoders_graph_embeds_as_the_checkpoint_it_was_made_of(spark, models, fixtures, tmp_path):
+    core = ov.Core()
+    graph = core.read_model(str(models / "xlmr_onnx/model.onnx"))
+    (last,) = [node for node in graph.get_ops() if node.get_friendly_name() == LAST_NORM]
+    last.output(0).set_names({"last_hidden_state"})
+    folder = tmp_path / "encoder"
+    shutil.copytree(models / "xlmr_onnx/assets", folder / "assets", ignore=lambda *_: ["labels.txt"])
+    encoder = ov.Model([op.result(last)], graph.get_parameters(), "encoder")
+    ov.save_model(encoder, folder / "openvino_model.xml", compress_to_fp16=False)
+
+    df = spark.createDataFrame([(text,) for text in ("Rain", "A longer text, ﬁne", "")], "text string")
+    document = DocumentAssembler().setInputCol("text").setOutputCol("document")
+    found = []
+    for source in (folder, fixtures / "hugging_face/xlmr_sequence_classification"):
+        stage = XlmRoBertaSentenceEmbeddings.loadSavedModel(str(source), spark)
+        stage.setInputCols(["document"]).setOutputCol("vector")
+        assert stage.getDimension() == 48
+        rows = stage.transform(document.transform(df)).select("vector.embeddings").collect()
+        found.append(np.float32([vector for row in rows for vector in row["embeddings"]]))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert found[0].shape[1] == 48
+    with pytest.raises(NotAPresetError, match="is a bare encoder of family"):
+        XlmRoBertaForSequenceClassification.loadSavedModel(str(folder), spark)

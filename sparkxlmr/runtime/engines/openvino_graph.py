@@ -21,9 +21,8 @@ from sparkxlmr.runtime.engines.openvino_layers import (
     Layers,
     Weights,
     attention_mask,
-    first_row,
-    floats,
     ints,
+    text_vectors,
 )
 
 
@@ -116,11 +115,7 @@ class _Encoder(Layers):
         return self.layer(x, mask, last, first_only, at)
 
     def _vectors(self, inputs: dict[str, Any]) -> Any:
-        x = self._encoded(inputs)
-        counted = op.convert(inputs["padding_mask"], "f32")
-        n_tokens = op.maximum(op.reduce_sum(counted, ints(1), True), floats(1))
-        total = op.matmul(op.unsqueeze(counted, ints(1)), x, False, False)
-        return op.concat([first_row(x), op.divide(total, op.unsqueeze(n_tokens, ints(1)))], 1)
+        return text_vectors(self._encoded(inputs), inputs["padding_mask"])
 
     def _masked_lm(self, inputs: dict[str, Any], task: MaskedLMConfig) -> Any:
         x = self._encoded(inputs, at=lambda rows: op.gather_nd(rows, inputs["mask_positions"], 0))

@@ -13,7 +13,8 @@ import openvino as ov
 from openvino import opset13 as op
 
 from sparkxlmr.errors import NotAPresetError, WeightsError
-from sparkxlmr.presets.saved_graph import TENSORFLOW, SavedGraph, wrong_outputs
+from sparkxlmr.presets.saved_graph import CLASSIFIER, ENCODER, TENSORFLOW, SavedGraph, wrong_outputs
+from sparkxlmr.runtime.engines.openvino_layers import text_vectors
 from sparkxlmr.text.packing import pack
 
 # Texts of unlike length: a graph that was exported for one shape, or that forgets its mask, is found out.
@@ -23,22 +24,22 @@ _TOLERANCE = 0.05
 
 
 def imported_graph(model: SavedGraph) -> ov.Model:
-    """The graph with the inputs and the output of :func:`~.openvino_graph.task_graph`'s text classifiers.
+    """The graph with the inputs and the output of :func:`~.openvino_graph.task_graph`.
 
     Raises NotAPresetError where OpenVINO cannot read the file, or the graph does not take batches of texts of
-    any length; WeightsError where a text's logits depend on the padding beside it.
+    any length; WeightsError where a text's answer depends on the padding beside it.
     """
     try:
         graph = ov.Core().read_model(str(model.path if model.format == TENSORFLOW else model.graph_path))
         inputs, output = _ends(graph, model)
         graph.reshape({port: ov.PartialShape([-1, -1]) for port in inputs.values()})
-        imported = _renamed(graph, inputs, output, model.family)
+        imported = _renamed(model, inputs, output)
         _try(imported, model)
     except RuntimeError as error:
         said = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise NotAPresetError(
             f"OpenVINO {ov.__version__} cannot read {model.graph_path}: {(said or [repr(error)])[-1][:300]}",
-            "a text classifier for batches of any size and texts of any length",
+            f"a {model.task_kind} for batches of any size and texts of any length",
             "export the model again, with open dimensions and operators that OpenVINO knows",
         ) from error
     return imported
@@ -57,9 +58,9 @@ def _is_called(port: Any, name: str) -> bool:
     return name in port.get_names() or port.get_node().get_friendly_name() == name
 
 
-def _renamed(graph: ov.Model, inputs: dict[str, Any], output: Any, family: str) -> ov.Model:
+def _renamed(model: SavedGraph, inputs: dict[str, Any], output: Any) -> ov.Model:
     """The same computation between inputs of int32 and an output of float32, under the bundle's names."""
-    names = ("token_ids", "padding_mask", *(("segment_ids",) if family == "albert" else ()))
+    names = ("token_ids", "padding_mask", *(("segment_ids",) if model.family == "albert" else ()))
     made = {name: op.parameter([-1, -1], np.int32, name=name) for name in names}
     for name, parameter in made.items():
         parameter.output(0).set_names({name})
@@ -69,9 +70,11 @@ def _renamed(graph: ov.Model, inputs: dict[str, Any], output: Any, family: str) 
         cast = op.convert(given, port.get_element_type().get_type_name())
         for reader in port.get_target_inputs():
             reader.replace_source_output(cast.output(0))
-    logits = op.convert(output.get_node().input_value(0), "f32")
-    logits.output(0).set_names({"logits"})
-    imported = ov.Model([op.result(logits)], list(made.values()), "text_classifier")
+    answer = op.convert(output.get_node().input_value(0), "f32")
+    if model.task_kind == ENCODER:
+        answer = text_vectors(answer, made["padding_mask"])
+    answer.output(0).set_names({"vectors" if model.task_kind == ENCODER else "logits"})
+    imported = ov.Model([op.result(answer)], list(made.values()), model.task_kind)
     # The names that OpenVINO gives count everything this process ever built; the file must not.
     for number, node in enumerate(imported.get_ordered_ops()):
         node.set_friendly_name(f"{number}_{node.get_type_name()}")
@@ -79,12 +82,12 @@ def _renamed(graph: ov.Model, inputs: dict[str, Any], output: Any, family: str) 
 
 
 def _try(graph: ov.Model, model: SavedGraph) -> None:
-    """Reads two texts of unlike length together and the shorter one alone: its logits have to be the same."""
+    """Reads two texts of unlike length together and the shorter one alone: its answer has to be the same."""
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     compiled = ov.Core().compile_model(graph, "CPU", settings)
     encoded = model.text_tokenizer().encode(list(_SAMPLE), model.max_length)
 
-    def logits(ids: list[Any], segments: list[Any] | None) -> Any:
+    def answers(ids: list[Any], segments: list[Any] | None) -> Any:
         token_ids, padding_mask = pack(ids, model.text_tokenizer().pad_id)
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         if segments is not None:
@@ -92,13 +95,13 @@ def _try(graph: ov.Model, model: SavedGraph) -> None:
         return np.array(compiled(inputs)[0], np.float32)
 
     segments = encoded.segment_ids
-    together = logits(encoded.ids, segments)
-    if together.shape != (len(_SAMPLE), len(model.labels)):
+    together = answers(encoded.ids, segments)
+    if model.task_kind == CLASSIFIER and together.shape != (len(_SAMPLE), len(model.labels)):
         raise wrong_outputs(model.path, together.shape, len(model.labels))
-    alone = logits(encoded.ids[:1], None if segments is None else segments[:1])
+    alone = answers(encoded.ids[:1], None if segments is None else segments[:1])
     if not np.allclose(together[:1], alone, rtol=_TOLERANCE, atol=_TOLERANCE):
         raise WeightsError(
-            f"The graph of {model.path} gives a text other logits when a longer one stands beside it",
+            f"The graph of {model.path} answers otherwise where a longer text stands beside",
             "a graph that leaves out what its attention_mask hides",
             "export the model again",
         )

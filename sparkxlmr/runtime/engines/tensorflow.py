@@ -153,10 +153,15 @@ def _classified(model: Any, inputs: dict[str, Any]) -> Any:
 
 
 def _encoded(backbone: Any, inputs: dict[str, Any]) -> Any:
+    sequence, _ = backbone.unpack(backbone(inputs, training=False))
+    return text_vectors(sequence, inputs["padding_mask"])
+
+
+def text_vectors(sequence: Any, padding_mask: Any) -> Any:
+    """Of (rows, width, hidden) the first token's vector and the mean over all tokens: (rows, 2, hidden)."""
     import tensorflow as tf
 
-    sequence, _ = backbone.unpack(backbone(inputs, training=False))
-    counted = tf.cast(inputs["padding_mask"], sequence.dtype)[:, None]
+    counted = tf.cast(padding_mask, sequence.dtype)[:, None]
     n_tokens = tf.maximum(tf.reduce_sum(counted, axis=2, keepdims=True), 1)
     return tf.concat([sequence[:, :1], tf.matmul(counted, sequence) / n_tokens], axis=1)
 

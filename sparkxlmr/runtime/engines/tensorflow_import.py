@@ -1,6 +1,5 @@
-"""A TensorFlow SavedModel of another library as one with a bundle's names. Run in a process of its own::
-
-    python -m sparkxlmr.runtime.engines.tensorflow_import FOLDER TARGET
+"""A TensorFlow SavedModel of another library as one with a bundle's names. Run in a process of its own:
+`python -m sparkxlmr.runtime.engines.tensorflow_import FOLDER TARGET`.
 """
 
 from __future__ import annotations
@@ -9,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sparkxlmr.presets.saved_graph import SavedGraph, wrong_outputs
+from sparkxlmr.presets.saved_graph import CLASSIFIER, SavedGraph, wrong_outputs
 from sparkxlmr.presets.tensorflow_folder import SIGNATURE
-from sparkxlmr.runtime.engines.tensorflow import ENDPOINT
+from sparkxlmr.runtime.engines.tensorflow import ENDPOINT, text_vectors
 
 
 def import_saved_model(model: SavedGraph, folder: Path) -> None:
-    """Writes the model as the engine's own SavedModels are: one signature, int32 inputs, float32 logits.
+    """Writes the model as the engine's own SavedModels are: one signature of int32 inputs and one output.
 
     That nothing but computing is in it was seen when it was looked at. Raises NotAPresetError where its
     answers are not as many as its labels.
@@ -27,21 +26,22 @@ def import_saved_model(model: SavedGraph, folder: Path) -> None:
     wanted = served.structured_input_signature[1]
     names = ("token_ids", "padding_mask", *(("segment_ids",) if model.family == "albert" else ()))
 
-    def logits(*tensors: Any) -> dict[str, Any]:
+    def answer(*tensors: Any) -> dict[str, Any]:
         given = dict(zip(names, tensors, strict=True))
         # XLM-R has no segments, but some exports of it ask for them: all are the first.
         given.setdefault("segment_ids", tf.zeros_like(given["token_ids"]))
         inputs = {theirs: tf.cast(given[ours], wanted[theirs].dtype) for ours, theirs in model.inputs.items()}
-        return {"logits": tf.cast(served(**inputs)[model.output], tf.float32)}
+        x = tf.cast(served(**inputs)[model.output], tf.float32)
+        return {"logits": x if model.task_kind == CLASSIFIER else text_vectors(x, given["padding_mask"])}
 
     holder = tf.Module()
     holder.variables_of_the_model = list(served.variables)
     specs = [tf.TensorSpec((None, None), tf.int32, name) for name in names]
-    holder.logits = tf.function(logits, input_signature=specs)
-    endpoint = holder.logits.get_concrete_function()
+    holder.answer = tf.function(answer, input_signature=specs)
+    endpoint = holder.answer.get_concrete_function()
     sample = [tf.ones((2, 3), tf.int32) for _ in names]
     shape = tuple(endpoint(*sample)["logits"].shape)
-    if shape != (2, len(model.labels)):
+    if model.task_kind == CLASSIFIER and shape != (2, len(model.labels)):
         raise wrong_outputs(model.path, shape, len(model.labels))
     tf.saved_model.save(holder, str(folder), signatures={ENDPOINT: endpoint})
 
