@@ -115,6 +115,12 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         """
         return cls()._accept(open_model(folder if "://" in str(folder) else Path(folder)))
 
+    def _title(self) -> str:
+        if self._model is None:
+            return f"{super()._title()} (no model)"
+        labels = ", ".join(self._model.labels[:10]) + (", ..." if len(self._model.labels) > 10 else "")
+        return f"{super()._title()}: {self._model.name}" + (f" ({labels})" if labels else "")
+
     def withModel(self: Self, model: Model) -> Self:
         """Give this stage its model; returns the stage. NotAPresetError where it fits another stage."""
         return self._accept(model)

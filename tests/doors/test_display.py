@@ -10,7 +10,12 @@ from pyspark.sql import functions as F
 
 from sparkxlmr import display
 from sparkxlmr.annotation import Annotation
-from sparkxlmr.annotator import RegexTokenizer, TokenizerModel
+from sparkxlmr.annotator import (
+    AlbertForMaskedLM,
+    RegexTokenizer,
+    TokenizerModel,
+    XlmRoBertaForSequenceClassification,
+)
 from sparkxlmr.base import DocumentAssembler, LightPipeline
 from sparkxlmr.display import annotations_html, as_text, read, show
 from sparkxlmr.errors import InputError
@@ -76,6 +81,14 @@ def test_stages_show_their_settings_escaped():
     assert "a&amp;b" in html
     assert "<script" not in html
     assert all(param.name in html for param in stage.params)
+
+
+def test_stages_with_a_model_tell_which():
+    assert "(no model)" in AlbertForMaskedLM()._repr_html_()
+    stage = XlmRoBertaForSequenceClassification.pretrained("xlm_roberta_tiny_ag_news").setThreshold(0.25)
+    html = stage._repr_html_()
+    assert ": xlm_roberta_tiny_ag_news (World, Sports, Business, Sci/Tech)" in html
+    assert "0.25" in html
 
 
 def test_answers_without_spark_show_themselves():
