@@ -10,6 +10,7 @@
 | swap | both Sparks | a pipeline saved by each, read by the other |
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
 | packed | the wheel without pyspark, packed by venv-pack | the job, on executors that see only the archive |
+| connect | pyspark-client, no Spark | the whole job on a Connect server that lacks the package |
 | kerashub | keras-hub itself | presets of every kind, from here to keras-hub and back |
 """
 
@@ -120,6 +121,19 @@ def packed() -> None:
     run(python, CHECKOUT / "tests/environments/packed_job.py", ARCHIVE)
 
 
+def connect() -> None:
+    """The client of Spark Connect, which has no Spark, against servers that do; the package is attached."""
+    python = kept("connect", *_dependencies(), "pyspark-client>=4.2", has_package=False)
+    spark = prepare_checkout("demo")
+    with tempfile.TemporaryDirectory(prefix="sparkxlmr-client-") as name:
+        folder = Path(name)
+        built = build_wheel(folder, python)
+        # In a folder, for the client alone: the server's workers run this environment too, and lack it.
+        package = folder / "package"
+        run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", package, built)
+        run(python, CHECKOUT / "tests/environments/connect.py", python, spark, package)
+
+
 def kerashub() -> None:
     """What is saved here keras-hub loads, and the other way round, with the same ids and answers."""
     folder = CHECKOUT / "tests/environments"
@@ -148,6 +162,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "swap": swap,
     "wheel": wheel,
     "packed": packed,
+    "connect": connect,
     "kerashub": kerashub,
 }
 
