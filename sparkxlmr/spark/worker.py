@@ -1,9 +1,9 @@
 """What runs in an executor's Python worker: load a model once a process, predict batches with it.
 
 :func:`predictor_for` loads; :func:`score_batches`, :func:`fill_batches` and :func:`embed_batches` predict.
-Set the environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an existing
-folder and each worker process writes there what it loads and scores, one JSON line an event: which worker
-loaded what, when, and how many rows.
+Set the environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an
+existing folder and each worker process writes there what it loads and scores, one JSON line an event: which
+worker loaded what, when, and how many rows.
 """
 
 from __future__ import annotations

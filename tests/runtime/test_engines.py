@@ -153,7 +153,9 @@ def test_where_the_saved_model_is_made(golden_preset, tmp_path, monkeypatch, bac
 
 def test_an_export_that_fails_says_why(tmp_path):
     with pytest.raises(EngineError, match=r"could not export .*PresetNotFoundError"):
-        tensorflow_engine._export_in_child(tmp_path / "nowhere", tmp_path / "saved_model")
+        tensorflow_engine._export_in_child(
+            tensorflow_engine.__name__, tmp_path / "nowhere", tmp_path / "saved_model", "text_classifier"
+        )
 
 
 def test_files_that_tensorflow_cannot_read(golden_bundles, tmp_path):
