@@ -61,6 +61,7 @@ class SentenceEmbeddings(ModelAnnotator):
         # One expression, and so one projection: only through one does Spark push a limit below the UDF.
         column = bind(embedded, lambda result: embedding.vector_annotations(result, document))
         name = self.required("outputCol")
-        # As in Spark NLP the column tells how many numbers there are.
-        told = {ANNOTATOR_TYPE_KEY: self.output_type, "dimension": self.getDimension()}
+        told: dict[str, str | int] = {ANNOTATOR_TYPE_KEY: self.output_type}
+        if (dimension := self.getDimension()) is not None:
+            told["dimension"] = dimension  # as in Spark NLP
         return df.withColumn(name, column.alias(name, metadata=told))
