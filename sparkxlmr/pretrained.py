@@ -36,7 +36,7 @@ class PretrainedPipeline:
     `name` is, in this order: a saved pipeline (its folder or URL, or its name in a folder of models, as
     `pretrained` of the stages looks them up); else a model, by any name or handle that `pretrained` takes.
     Around a model stand the stages that read a column `text` and make `document`, `token`, and `class` (a
-    classifier) or `filled` (a masked language model).
+    classifier), `filled` (a masked language model) or `sentence_embeddings` (a bare encoder).
 
     Args:
         name: as above.

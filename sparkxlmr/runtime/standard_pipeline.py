@@ -18,6 +18,7 @@ _CLASSIFIER: dict[str, Any] = {
     "coalesceSentences": False,
 }
 _FILLER: dict[str, Any] = {"maxSentenceLength": 512, "topK": 5}
+_EMBEDDER: dict[str, Any] = {"maxSentenceLength": 128, "poolingStrategy": "mean", "normalize": False}
 #: for each kind of model its stage, its output column, and those defaults of the stage that rule its answers
 _MODEL_STAGES: dict[tuple[str, str | None], tuple[str, str, dict[str, Any]]] = {
     ("xlm_roberta", "text_classifier"): (
@@ -28,20 +29,28 @@ _MODEL_STAGES: dict[tuple[str, str | None], tuple[str, str, dict[str, Any]]] = {
     ),
     ("xlm_roberta", "masked_lm"): ("xlm_roberta_for_masked_lm.XlmRoBertaForMaskedLM", "filled", _FILLER),
     ("albert", "masked_lm"): ("albert_for_masked_lm.AlbertForMaskedLM", "filled", _FILLER),
+    ("xlm_roberta", None): (
+        "xlm_roberta_sentence_embeddings.XlmRoBertaSentenceEmbeddings", "sentence_embeddings", _EMBEDDER,
+    ),
+    ("albert", None): (
+        "albert_sentence_embeddings.AlbertSentenceEmbeddings", "sentence_embeddings", _EMBEDDER,
+    ),
 }  # fmt: skip
 
 
 def standard_pipeline(model: Model) -> list[StageRecord]:
     """The stages that read a column `text` and make `document`, `token` and, by the model, `class` (a text
-    classifier) or `filled` (a masked language model). All other settings are the stages' own.
+    classifier), `filled` (a masked language model) or `sentence_embeddings` (a bare encoder).
+
+    All other settings are the stages' own.
 
     Raises NotAPresetError where no stage runs such a model.
     """
     kind = (model.family, model.task_kind)
     if kind not in _MODEL_STAGES:
         raise NotAPresetError(
-            f"{model.path} is a {model.task_kind or 'bare encoder'} of family {model.family!r}",
-            "a text classifier or a masked language model",
+            f"{model.path} is a {model.task_kind} of family {model.family!r}",
+            "a text classifier, a masked language model or a bare encoder",
             "build the pipeline of stages yourself",
         )
     path, output, defaults = _MODEL_STAGES[kind]
