@@ -366,7 +366,7 @@ def test_unknown_presets(tmp_path):
         XlmRoBertaForSequenceClassification.pretrained("no_such_model")
     with pytest.raises(errors.NotAPresetError):
         XlmRoBertaForSequenceClassification.pretrained(tmp_path)
-    with pytest.raises(errors.NotAPresetError):
+    with pytest.raises(errors.PresetNotFoundError, match="nothing"):
         XlmRoBertaForSequenceClassification.loadSavedModel(tmp_path / "nothing")
 
 
