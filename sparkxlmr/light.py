@@ -56,7 +56,7 @@ class LightPipeline:
     Example::
 
         light = LightPipeline(pipeline.fit(df))
-        light.annotate("Ceci n'est pas une pipe.")["language"]  # ['fra']
+        light.annotate("Ceci n'est pas une pipe.")["language"]  # ['fra_Latn']
         light.fullAnnotate(["Ein Satz.", "Una frase."])[1]["language"][0].metadata
     """
 
