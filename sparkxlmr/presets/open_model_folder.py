@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sparkxlmr.presets.handles import resolve
 from sparkxlmr.presets.keras_hub import CONFIG
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.saved_graph import SavedGraph, is_saved_graph
+from sparkxlmr.presets.spark_nlp_stage import is_spark_nlp_stage, laid_out
 
 #: what a stage runs
 Model = Preset | SavedGraph
@@ -17,8 +19,11 @@ Model = Preset | SavedGraph
 def open_folder(folder: Path) -> Model:
     """What lies in a folder of this machine; nothing is read but descriptions.
 
-    Raises what :meth:`Preset.open` and :meth:`SavedGraph.open` raise.
+    A classifier that Spark NLP saved is unpacked once. Raises what :meth:`Preset.open`,
+    :meth:`SavedGraph.open` and :func:`~sparkxlmr.presets.spark_nlp_stage.laid_out` raise.
     """
+    if is_spark_nlp_stage(folder):
+        return replace(SavedGraph.open(laid_out(folder)), name=folder.name)
     return SavedGraph.open(folder) if is_saved_graph(folder) else Preset.open(folder)
 
 
@@ -32,4 +37,4 @@ def open_model(handle: str | PathLike[str]) -> Model:
 
 def is_model(folder: Path) -> bool:
     """Whether a folder looks like a model: quick, and no promise that it can be opened."""
-    return (folder / CONFIG).is_file() or is_saved_graph(folder)
+    return (folder / CONFIG).is_file() or is_saved_graph(folder) or is_spark_nlp_stage(folder)

@@ -16,8 +16,12 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparkxlmr.errors import DamagedModelError, SettingError
-from sparkxlmr.presets.open_model_folder import Model
+from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.presets.handles import resolve
+from sparkxlmr.presets.hub_fsspec import is_url
+from sparkxlmr.presets.hub_secrets import shown
+from sparkxlmr.presets.open_model_folder import Model, open_folder
+from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.presets.stored_model import CHUNK, describe, files_of, inside, kept
 from sparkxlmr.spark.compat import metadata_session
 
@@ -51,14 +55,42 @@ class ModelReader(MLReader[Any]):
         self.cls = cls
 
     def load(self, path: str) -> Any:
-        """The stage of `path`. Raises DamagedModelError where its model is not what was saved."""
-        session = metadata_session(self)
-        name = f"{self.cls.__module__}.{self.cls.__name__}"
-        metadata = DefaultParamsReader.loadMetadata(path, session, name)
+        """The stage of `path`, saved by this package or, on a disk of this machine, by Spark NLP.
+
+        Raises DamagedModelError where its model is not what was saved, NotAPresetError for another stage.
+        """
+        metadata = DefaultParamsReader.loadMetadata(path, metadata_session(self))
+        if metadata["class"].startswith(OWNER):
+            return self._of_spark_nlp(path, metadata)
+        if metadata["class"] != f"{self.cls.__module__}.{self.cls.__name__}":
+            raise self._another(path, metadata["class"])
         stage = self.cls()
         stage._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(stage, metadata)
         return stage.withModel(read_model(self.sparkSession, path, metadata))
+
+    def _of_spark_nlp(self, path: str, metadata: dict[str, Any]) -> Any:
+        if metadata["class"].rpartition(".")[2] != self.cls.__name__:
+            raise self._another(path, metadata["class"])
+        if is_url(path) and not path.startswith("file:"):
+            raise NotAPresetError(
+                f"The stage in {shown(path)} was saved by Spark NLP",
+                "such a stage on a disk of this machine",
+                "copy the folder to one, and load it from there",
+            )
+        stage = self.cls().withModel(open_folder(resolve(path)))
+        for name, value in metadata["paramMap"].items():
+            # The engine is that of the JVM's library.
+            if stage.hasParam(name) and name != "engine":
+                stage.set(stage.getParam(name), value)
+        return stage
+
+    def _another(self, path: str, found: str) -> NotAPresetError:
+        return NotAPresetError(
+            f"{path} holds a stage of class {found}",
+            f"one of class {self.cls.__name__}",
+            "load it with its own class, or with PipelineModel.load where it is a pipeline",
+        )
 
 
 def write_files(spark: SparkSession, files: Iterator[tuple[str, Path]], path: str) -> None:

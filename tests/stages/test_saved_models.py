@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import openvino as ov
@@ -145,3 +146,21 @@ def test_an_encoders_graph_embeds_as_the_checkpoint_it_was_made_of(spark, models
     assert found[0].shape[1] == 48
     with pytest.raises(NotAPresetError, match="is a bare encoder of family"):
         XlmRoBertaForSequenceClassification.loadSavedModel(str(folder), spark)
+
+
+def test_a_stage_that_spark_nlp_saved_is_loaded_with_its_settings(
+    spark, models, fixtures, expected, tmp_path
+):
+    folder = tmp_path / "stage"
+    shutil.copytree(fixtures / "spark_nlp/saved/xlmr_stage", folder)
+    shutil.copyfile(models / "xlmr_onnx/assets/sentencepiece.bpe.model", folder / "xlmroberta_spp")
+    with zipfile.ZipFile(folder / "xlm_roberta_classification_onnx", "w") as archive:
+        archive.write(models / "xlmr_onnx/model.onnx", "model.onnx")
+    stage = XlmRoBertaForSequenceClassification.load(str(folder))
+    assert stage.getClasses() == LABELS
+    assert (stage.getInputCols(), stage.getOutputCol()) == (["document", "token"], "class")
+    assert (stage.getMaxSentenceLength(), stage.getEngine()) == (128, "auto")
+    found = scores(spark, pipeline(stage).fit(spark.sql("SELECT '' AS text")), expected["texts"][ROWS])
+    np.testing.assert_allclose(found, softmax(np.float32(expected["logits"])[ROWS]), atol=1e-5)
+    with pytest.raises(NotAPresetError, match=r"class com\.johnsnowlabs.*XlmRoBerta"):
+        AlbertForSequenceClassification.load(str(folder))
