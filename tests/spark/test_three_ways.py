@@ -18,18 +18,22 @@ from pyspark.sql import functions as F
 from sparkxlmr.annotator import (
     AlbertForMaskedLM,
     AlbertForSequenceClassification,
+    AlbertSentenceEmbeddings,
     RegexTokenizer,
     SentenceDetector,
     Tokenizer,
     XlmRoBertaForMaskedLM,
     XlmRoBertaForSequenceClassification,
+    XlmRoBertaSentenceEmbeddings,
 )
 from sparkxlmr.base import DocumentAssembler, Finisher
 from sparkxlmr.light import LightPipeline
+from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.runtime.classification import sigmoid, softmax
 from sparkxlmr.runtime.compiler import bundle_for
+from sparkxlmr.runtime.embedder import Embedder
 from sparkxlmr.runtime.mask_filler import MaskFiller
 from sparkxlmr.runtime.predictor import Predictor
 from sparkxlmr.text.cleanup import clean
@@ -84,6 +88,10 @@ def pipeline(spark, folders):
         reading(albert, "albert_sequence_classification", "document", "labels").setActivation("sigmoid"),
         reading(XlmRoBertaForMaskedLM, "xlmr_masked_lm", "document", "filled").setTopK(2),
         reading(AlbertForMaskedLM, "albert_masked_lm", "sentence", "refilled").setTopK(1),
+        reading(XlmRoBertaSentenceEmbeddings, "xlmr_masked_lm", "sentence", "vectors"),
+        reading(AlbertSentenceEmbeddings, "albert_sequence_classification", "document", "vector")
+        .setPoolingStrategy("cls")
+        .setNormalize(True),
     ]
     columns = [stage.getOutputCol() for stage in stages]
     stages.append(Finisher().setInputCols(columns).setCleanAnnotations(False))
@@ -102,11 +110,14 @@ def models(folders):
             bundle_for(Preset.open(folder), "openvino"), threads=1
         )
         for name, folder in folders.items()
+    } | {
+        f"{name} encoder": Embedder(bundle_for(Encoder.of(Preset.open(folder)), "openvino"), threads=1)
+        for name, folder in folders.items()
     }
 
 
 def plainly(text, second, models):
-    """What each column holds for one row: (begin, end, result, metadata without scores, scores)."""
+    """Of each column: (begin, end, result, metadata without scores, scores or vector) of each annotation."""
     text, second = re.sub(LONE, "\ufffd", text), re.sub(LONE, "\ufffd", second)
     document = clean(text, "shrink")
     sentences = split_sentences(document)
@@ -129,6 +140,8 @@ def plainly(text, second, models):
         "labels": classified(models["albert_sequence_classification"], whole, by_label=True),
         "filled": filled(models["xlmr_masked_lm"], whole, 2),
         "refilled": filled(models["albert_masked_lm"], sentences, 1),
+        "vectors": embedded(models["xlmr_masked_lm encoder"], sentences),
+        "vector": embedded(models["albert_sequence_classification encoder"], whole, "cls", True),
     }
 
 
@@ -168,15 +181,27 @@ def filled(model, texts, top_k):
     ]  # fmt: skip
 
 
+def embedded(model, texts, *how):
+    found = []
+    for number, (begin, end, text) in enumerate(texts):
+        if text.strip():
+            answer = model.embed([text], LENGTH, *how)
+            told = {"sentence": str(number), "token": text, "pieceId": "-1", "isWordStart": "true"}
+            told |= {"truncated": "true"} if answer.truncated[0] else {}
+            found.append((begin, end, text, told, list(answer.vectors[0])))
+    return found
+
+
 def assert_same(annotations, expected):
     """Equal, but for the rounding of scores."""
     assert len(annotations) == len(expected)
-    for annotation, (begin, end, result, told, scores) in zip(annotations, expected, strict=True):
+    for annotation, (begin, end, result, told, numbers) in zip(annotations, expected, strict=True):
         metadata = dict(annotation.metadata)
+        scores, vector = (numbers, []) if isinstance(numbers, dict) else ({}, numbers)
         for name, score in scores.items():
             assert float(np.float32(metadata.pop(name))) == pytest.approx(float(score), abs=1e-5)
         assert (annotation.begin, annotation.end, annotation.result, metadata) == (begin, end, result, told)
-        assert list(annotation.embeddings) == []
+        assert list(annotation.embeddings) == pytest.approx(vector, abs=1e-5)
 
 
 def assert_stands_in(document, row):
