@@ -9,6 +9,7 @@ from typing import Any
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
 from sparkxlmr.presets.saved_folder import SavedFolder, files_below, metadata_of, saved_folder
+from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.presets.stored_model import CHUNK, inside, kept
 from sparkxlmr.runtime.local_pipeline import prepare_of
 from sparkxlmr.runtime.stage_options import Chosen
@@ -66,6 +67,12 @@ def _stages(folder: SavedFolder, below: str, depth: int) -> Iterator[StageRecord
 def _stage(folder: SavedFolder, below: str, metadata: Mapping[str, Any]) -> StageRecord:
     path = metadata["class"]
     name = path.rpartition(".")[2]
+    if path.startswith(OWNER):
+        raise NotAPresetError(
+            f"{folder.shown}/{below} is a {name} that Spark NLP saved",
+            "a pipeline of this package's stages",
+            "build the pipeline anew; a classifier of it is loaded from its own folder, below stages/",
+        )
     given = metadata.get("paramMap", {})
     values = {**metadata.get("defaultParamMap", {}), **given}
     chosen = Chosen(values, frozenset(given), name)

@@ -230,6 +230,8 @@ def rewrite(folder, change):
     ("change", "error", "message"),
     [(lambda m: m["paramMap"].update(minLength="x"), NotAPresetError, "settings that cannot be used"),
      (lambda m: m.update(uid=7), DamagedModelError, "does not describe a stage"),
+     (lambda m: m.update({"class": "com.johnsnowlabs.nlp.annotators.TokenizerModel"}), NotAPresetError,
+      "TokenizerModel that Spark NLP saved"),
      (lambda m: m.update({"class": "org.Other"}), WrongTypeError, "org.Other cannot run without")],
 )  # fmt: skip
 def test_metadata_that_anyone_may_have_written(damaged, change, error, message):
