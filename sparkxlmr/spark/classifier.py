@@ -81,7 +81,7 @@ class SequenceClassifier(ModelAnnotator):
         if self.isDefined(self.pairCol):
             texts = scoring.paired(texts, self._second_texts(df))
         self._check_new_columns(df)
-        bundle, ref = self._distributed(df.sparkSession)
+        bundle, ref = self._distributed(df.sparkSession, df.isStreaming)
         options = row_options(self._chosen(), bundle)
         scored = scoring.scored(texts, ref, options)
         if not (options.row_scores or options.row_logits):

@@ -67,13 +67,24 @@ def resolve_way(way: str, spark: SparkSession, folder: Path | None = None) -> st
     return "path" if shared or mounted or is_local(spark) else "files"
 
 
-def distribute(bundle: Bundle, way: str, spark: SparkSession, precision: str) -> ModelRef:
+def distribute(
+    bundle: Bundle, way: str, spark: SparkSession, precision: str, stream: bool = False
+) -> ModelRef:
     """Send a verified bundle on its way, once a session, and return what the executors need to find it.
 
-    `way` is one of :data:`WAYS`; `precision` is passed on to the predictor. Raises what
-    :func:`sparkxlmr.spark.probe.check` raises where a Connect server's executors cannot run it.
+    `way` is one of :data:`WAYS`; `precision` is passed on to the predictor; `stream` says that the rows are
+    those of a stream. Raises what :func:`sparkxlmr.spark.probe.check` raises where a Connect server's
+    executors cannot run it, SettingError for a stream under Connect whose tasks would not get the model.
     """
     way = resolve_way(way, spark, bundle.folder)
+    if stream and way == "files" and is_connect(spark):
+        # Spark 4.3 runs micro-batches in a copy of the session that has none of its artifacts.
+        raise SettingError(
+            "A stream under Spark Connect gets no artifacts of its session, by which the model would come",
+            "a model in a folder that the executors see",
+            "put it on storage that they mount and call setDistribution('path'); the package has to be"
+            " installed there",
+        )
     # A worker of an engine without use for GPUs leaves its devices alone: the user's own functions run there.
     assigned = not is_local(spark) and engine_named(bundle.engine).uses_gpu
     if way == "path":

@@ -35,7 +35,7 @@ class MaskedLanguageModel(ModelAnnotator):
         if self.setting("targets") is not None:
             # Refused here, where it can be told which one the vocabulary lacks.
             target_ids(self.model.text_tokenizer(), self.getTargets())
-        bundle, ref = self._distributed(df.sparkSession)
+        bundle, ref = self._distributed(df.sparkSession, df.isStreaming)
         filled = mask_filling.filled(results_of(document), ref, fill_options(self._chosen(), bundle))
         # One expression, and so one projection: only through one does Spark push a limit below the UDF.
         column = bind(filled, lambda result: mask_filling.token_annotations(result, document))

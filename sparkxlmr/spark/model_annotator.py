@@ -144,10 +144,10 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
     def _check_model(self, model: Model) -> None:
         """Refuse a model of the right kind that this stage cannot run. Raises NotAPresetError."""
 
-    def _distributed(self, spark: SparkSession) -> tuple[Bundle, ModelRef]:
+    def _distributed(self, spark: SparkSession, stream: bool = False) -> tuple[Bundle, ModelRef]:
         """The compiled, verified model, and what stands for it on its way to the executors.
 
-        What can fail does so here, before a job.
+        `stream`: the rows are those of a stream. What can fail does so here, before a job.
         """
         ensure_worker_python(spark)
         gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
@@ -157,7 +157,7 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         _tell_once(self.model.name, bundle.hash, engine, precision)
         # What depends on the bundle is refused before anything is sent.
         self._check_settings(bundle)
-        return bundle, distribute(bundle, self.getDistribution(), spark, precision)
+        return bundle, distribute(bundle, self.getDistribution(), spark, precision, stream)
 
     def _compiled_model(self) -> Model:
         """What of the model is compiled."""

@@ -23,10 +23,12 @@ from sparkxlmr.presets.hub_secrets import shown
 from sparkxlmr.presets.open_model_folder import Model, open_folder
 from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.presets.stored_model import CHUNK, describe, files_of, inside, kept
-from sparkxlmr.spark.compat import metadata_session
+from sparkxlmr.spark.compat import is_connect, metadata_session
 
 #: Bytes of the rows written or read in one go: the driver never holds more than one group.
 GROUP = 64 << 20
+#: The same under Connect, whose server holds what a client sends several times over in its heap.
+CONNECT_GROUP = 16 << 20
 SCHEMA = "file string, part int, data binary"
 
 
@@ -96,7 +98,7 @@ class ModelReader(MLReader[Any]):
 def write_files(spark: SparkSession, files: Iterator[tuple[str, Path]], path: str) -> None:
     """Write files (name, place) as rows into a new Parquet folder, a bounded group of rows at a time."""
     mode = "error"
-    for rows in _groups(files):
+    for rows in _groups(files, _group_size(spark)):
         spark.createDataFrame(rows, SCHEMA).coalesce(1).write.mode(mode).parquet(path)
         mode = "append"
 
@@ -130,7 +132,7 @@ def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, in
     for name, size in sizes.items():
         target = targets[name]
         target.parent.mkdir(parents=True, exist_ok=True)
-        per_read = GROUP // CHUNK
+        per_read = max(1, _group_size(spark) // CHUNK)
         with target.open("wb") as out:
             for first in range(0, -(-size // CHUNK), per_read):
                 wanted = (F.col("file") == name) & F.col("part").between(first, first + per_read - 1)
@@ -143,7 +145,11 @@ def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, in
             )
 
 
-def _groups(files: Iterator[tuple[str, Path]]) -> Iterator[list[tuple[str, int, bytearray]]]:
+def _group_size(spark: SparkSession) -> int:
+    return CONNECT_GROUP if is_connect(spark) else GROUP
+
+
+def _groups(files: Iterator[tuple[str, Path]], size: int) -> Iterator[list[tuple[str, int, bytearray]]]:
     rows: list[tuple[str, int, bytearray]] = []
     held = 0
     for name, place in files:
@@ -151,7 +157,7 @@ def _groups(files: Iterator[tuple[str, Path]]) -> Iterator[list[tuple[str, int, 
             for part, data in enumerate(iter(lambda file=file: file.read(CHUNK), b"")):  # type: ignore[misc]
                 rows.append((name, part, bytearray(data)))
                 held += len(data)
-                if held >= GROUP:
+                if held >= size:
                     yield rows
                     rows, held = [], 0
     if rows:

@@ -31,6 +31,15 @@ stage = XlmRoBertaForSequenceClassification.pretrained("xlm_roberta_tiny_languag
 stage.setInputCols("document").setOutputCol("language")
 found = stage.transform(documents).select("language.result").collect()
 assert found[0]["result"] == ["rus_Cyrl"], found
+
+# Its workers have the package, and see the model's folder: what a stream needs.
+spark.conf.set("spark.sparkxlmr.sharedDisk", "true")
+texts.write.parquet("source")
+arriving = spark.readStream.schema("text string").parquet("source")
+stream = DocumentAssembler().setInputCol("text").transform(arriving)
+writer = stage.transform(stream).select("language.result").writeStream.format("parquet")
+writer.option("checkpointLocation", "checkpoint").trigger(availableNow=True).start("sink").awaitTermination()
+assert [row["result"] for row in spark.read.parquet("sink").collect()] == [["rus_Cyrl"]]
 spark.stop()
 """
 
