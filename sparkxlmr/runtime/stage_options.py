@@ -81,6 +81,13 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
     ):
         activation = "sigmoid"
     length = text_length(chosen, bundle)
+    least = _SPECIAL_OF_PAIRS + 2
+    if chosen.get("pairCol") is not None and length < least:
+        raise SettingError(
+            f"{chosen.stage}: maxSentenceLength is {length}, and pairCol is set",
+            f"at least {least}, so that a piece of each text fits beside the special ones",
+            f"call setMaxSentenceLength({least}) or more",
+        )
     return RowOptions(
         max_length=length,
         activation=activation,

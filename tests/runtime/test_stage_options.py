@@ -53,6 +53,12 @@ def test_windows_share_a_quarter_unless_told(plain_bundle, settings, stride):
     assert row_options(chosen(longTextStrategy="windows", **settings), plain_bundle).stride == stride
 
 
+def test_a_pair_without_room_for_both_texts_is_refused(plain_bundle):
+    assert row_options(chosen(maxSentenceLength=5), plain_bundle).max_length == 5
+    with pytest.raises(SettingError, match="maxSentenceLength is 5, and pairCol is set"):
+        row_options(chosen(maxSentenceLength=5, pairCol="p"), plain_bundle)
+
+
 @pytest.mark.parametrize("settings", [{"stride": 48}, {"stride": 23, "pairCol": "p"}])
 def test_windows_that_would_stand_still_are_refused(plain_bundle, settings):
     with pytest.raises(SettingError, match=f"stride is {settings['stride']}"):
