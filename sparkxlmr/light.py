@@ -150,7 +150,7 @@ class LightPipeline:
 
     def annotate(
         self,
-        target: str | Sequence[str | None] | Sequence[int],
+        target: str | None | Sequence[str | None] | Sequence[int],
         optional_target: str | Sequence[str | None] | Metadata | None = None,
         metadata: Metadata | None = None,
     ) -> Results | list[Results]:
@@ -169,11 +169,11 @@ class LightPipeline:
         """
         answers = self.fullAnnotate(target, optional_target, metadata)
         found = [{name: self._results(items) for name, items in row.items()} for row in answers]
-        return found[0] if isinstance(target, str) else found
+        return found[0] if target is None or isinstance(target, str) else found
 
     def fullAnnotate(
         self,
-        target: str | Sequence[str | None] | Sequence[int],
+        target: str | None | Sequence[str | None] | Sequence[int],
         optional_target: str | Sequence[str | None] | Metadata | None = None,
         metadata: Metadata | None = None,
     ) -> AnnotatedTexts:

@@ -91,6 +91,7 @@ def test_it_answers_as_spark_nlp_recorded(spark_nlp, differences):
     one, *_ = texts = recorded["texts"]
     assert pipeline.annotate(one) == recorded["annotate_one"]
     assert pipeline.annotate(texts) == recorded["annotate_many"]
+    assert pipeline.annotate(None) == pipeline.annotate("") == {"document": [""], "sentence": [], "token": []}
     assert [as_recorded(row) for row in pipeline.fullAnnotate(one)] == recorded["full_one"]
     assert [as_recorded(row) for row in pipeline.fullAnnotate(texts)] == recorded["full_many"]
     finisher = spark_nlp("light_pipeline_finisher")
