@@ -12,7 +12,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from sparkxlmr.errors import NotAPresetError, WeightsError
+from sparkxlmr.errors import NotAPresetError, SparkxlmrError, WeightsError
 from sparkxlmr.presets.saved_graph import CLASSIFIER, ENCODER, TENSORFLOW, SavedGraph, wrong_outputs
 from sparkxlmr.runtime.engines.openvino_layers import text_vectors
 from sparkxlmr.text.packing import pack
@@ -35,10 +35,13 @@ def imported_graph(model: SavedGraph) -> ov.Model:
         graph.reshape({port: ov.PartialShape([-1, -1]) for port in inputs.values()})
         imported = _renamed(model, inputs, output)
         _try(imported, model)
-    except RuntimeError as error:
-        said = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except SparkxlmrError:
+        raise
+    # Names that are no UTF-8 come as UnicodeDecodeError, inputs that are called otherwise as StopIteration.
+    except (RuntimeError, ValueError, TypeError, StopIteration) as error:
+        said = ["?", *(line.strip() for line in str(error).splitlines() if line.strip())][-1]
         raise NotAPresetError(
-            f"OpenVINO {ov.__version__} cannot read {model.graph_path}: {(said or [repr(error)])[-1][:300]}",
+            f"OpenVINO {ov.__version__} cannot read {model.graph_path}: {said[-300:]!r}",
             f"a {model.task_kind} for batches of any size and texts of any length",
             "export the model again, with open dimensions and operators that OpenVINO knows",
         ) from error
