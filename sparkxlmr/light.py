@@ -150,7 +150,7 @@ class LightPipeline:
 
     def annotate(
         self,
-        target: str | None | Sequence[str | None] | Sequence[int],
+        target: str | Sequence[str | None] | Sequence[int] | None,
         optional_target: str | Sequence[str | None] | Metadata | None = None,
         metadata: Metadata | None = None,
     ) -> Results | list[Results]:
@@ -173,7 +173,7 @@ class LightPipeline:
 
     def fullAnnotate(
         self,
-        target: str | None | Sequence[str | None] | Sequence[int],
+        target: str | Sequence[str | None] | Sequence[int] | None,
         optional_target: str | Sequence[str | None] | Metadata | None = None,
         metadata: Metadata | None = None,
     ) -> AnnotatedTexts:
