@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -69,6 +70,67 @@ def test_unknown_ways_and_broadcast_under_connect_are_refused(spark, monkeypatch
     monkeypatch.setattr(distribution, "is_connect", lambda spark: True)
     with pytest.raises(SettingError, match="Connect"):
         distribution.resolve_way("broadcast", spark)
+
+
+class Connect:
+    """As much of a Connect session as a model's way looks at."""
+
+    __module__ = "pyspark.sql.connect.session"
+
+    def __init__(self, **settings):
+        self.session_id = str(id(self))
+        self.sent = []
+        self.conf = SimpleNamespace(get=lambda name, default=None: settings.get(name, default))
+
+    def addArtifacts(self, path, file):
+        self.sent.append((path.rsplit("/", 1)[1], file))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What executors were asked, in place of a job."""
+    questions = []
+    monkeypatch.setattr(distribution, "check", lambda spark, ref, engine: questions.append((ref.way, engine)))
+    return questions
+
+
+def test_under_connect_a_model_is_sent_once_a_session_and_looked_for_once(bundle, asked):
+    spark, other = Connect(), Connect()
+    for session in (spark, spark, other):
+        ref = distribution.distribute(bundle, "auto", session, "float32")
+        assert (ref.way, ref.place) == ("files", f"sparkxlmr-{bundle.hash}.zip")
+    assert spark.sent == other.sent == [(ref.place, True)]
+    assert asked == [("files", "openvino")] * 2
+
+
+def test_under_connect_mounted_or_shared_storage_comes_before_an_artifact(bundle, asked):
+    shared = Connect(**{"spark.sparkxlmr.sharedDisk": "true"})
+    assert distribution.distribute(bundle, "auto", shared, "float32").way == "path"
+    assert shared.sent == []
+    assert asked == [("path", "openvino")]
+    for folder, way in (("/Volumes/a/b", "path"), ("/dbfs/models/b", "path"), ("/Volumes2/b", "files")):
+        assert distribution.resolve_way("auto", Connect(), Path(folder)) == way
+    assert distribution.resolve_way("auto", session("yarn"), Path("/Volumes/a/b")) == "files"
+
+
+def test_a_model_that_executors_do_not_see_is_asked_for_again(bundle, monkeypatch):
+    def unseen(spark, ref, engine):
+        raise NotAPresetError("unseen")
+
+    monkeypatch.setattr(distribution, "check", unseen)
+    spark = Connect()
+    for _ in range(2):
+        with pytest.raises(NotAPresetError, match="unseen"):
+            distribution.distribute(bundle, "files", spark, "float32")
+    assert len(spark.sent) == 1
+
+
+def test_a_stream_under_connect_gets_no_artifacts(bundle, asked):
+    spark = Connect()
+    with pytest.raises(SettingError, match=r"no artifacts.*setDistribution\('path'\)"):
+        distribution.distribute(bundle, "auto", spark, "float32", stream=True)
+    assert spark.sent == asked == []
+    assert distribution.distribute(bundle, "path", spark, "float32", stream=True).way == "path"
 
 
 def test_a_path_is_verified_once_and_opened(spark, bundle, own_host):

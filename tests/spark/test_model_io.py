@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -30,6 +31,23 @@ def test_files_come_back_byte_for_byte_in_pieces(spark, tmp_path, small_chunks):
     sizes = {name: len(data) for name, data in contents.items()}
     model_io.read_files(spark, target, tmp_path / "back", sizes)
     assert {name: (tmp_path / "back" / name).read_bytes() for name in contents} == contents
+
+
+def test_a_connect_server_is_sent_less_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(model_io, "CHUNK", 10_000)
+    monkeypatch.setattr(model_io, "CONNECT_GROUP", 20_000)
+    sent = []
+
+    class Connect:
+        __module__ = "pyspark.sql.connect.session"
+
+        def createDataFrame(self, rows, schema):
+            sent.append(sum(len(data) for _, _, data in rows))
+            return MagicMock()
+
+    (tmp_path / "w").write_bytes(b"y" * 55_000)
+    model_io.write_files(Connect(), iter([("w", tmp_path / "w")]), "anywhere")
+    assert sent == [20_000, 20_000, 15_000]
 
 
 def test_a_missing_piece_is_found(spark, tmp_path, small_chunks):
