@@ -8,7 +8,7 @@ are those of ``saved_model.proto`` and of what it includes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
@@ -18,6 +18,7 @@ from sparkxlmr.presets.protobuf_fields import Message
 GRAPH = "saved_model.pb"
 SIGNATURE, _FIRST = "serving_default", "__saved_model_init_op"
 _INDEX, _DATA = "variables/variables.index", "variables/variables.data-*"
+_MOST_DEPTH = 8
 
 # What computes numbers from numbers, and calls what is held to this list itself.
 COMPUTING = frozenset(
@@ -112,7 +113,7 @@ class _Look:
             node = waiting.pop()
             operator = node.text(2)
             # A function is called by its name too, as if it were an operator.
-            functions = {*_functions(node), *({operator} & self.bodies.keys())}
+            functions = {*_functions(node.entries(5)), *({operator} & self.bodies.keys())}
             if operator not in COMPUTING and operator not in self.bodies:
                 raise self._refused(f"runs the operator {operator[:100]!r}", "operators that only compute")
             for name in functions - called:
@@ -161,12 +162,16 @@ class _Look:
         )
 
 
-def _functions(node: Message) -> Iterator[str]:
-    """Names of the functions that an operator is given, as those of a call or the branches of an If."""
-    for _, value in node.entries(5):
+def _functions(attributes: Iterable[tuple[str, Message]], depth: int = 0) -> Iterator[str]:
+    """Names of the functions that stand in attributes: those of a call, of the branches of an If, and those
+    that are handed on to a function for its own attributes."""
+    for _, value in attributes:
+        if depth > _MOST_DEPTH:
+            raise value.broken(f"functions inside functions, more than {_MOST_DEPTH} deep")
         for number in ((10,), (1, 9)):
             for function in value.inside(*number):
                 yield function.text(1)
+                yield from _functions(function.entries(2), depth + 1)
 
 
 def _node_of(tensor: str) -> str:

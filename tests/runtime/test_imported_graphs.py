@@ -288,6 +288,24 @@ def test_a_saved_model_that_does_more_than_compute_is_refused(saved_model, chang
         open_folder(folder)
 
 
+def test_a_function_that_is_handed_to_a_function_is_looked_at_too(saved_model):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    folder = saved_model("handed")
+    model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    graph = model.meta_graphs[0].graph_def
+    evil = graph.library.function.add()
+    evil.signature.name = "evil"
+    evil.node_def.add(name="write", op="WriteFile")
+    calls = [node for node in graph.node if "f" in node.attr and "Partitioned" in node.op]
+    assert calls
+    for call in calls:
+        call.attr["f"].func.attr["theirs"].func.name = "evil"
+    (folder / "saved_model.pb").write_bytes(model.SerializeToString())
+    with pytest.raises(NotAPresetError, match="operator 'WriteFile'"):
+        open_folder(folder)
+
+
 def test_variables_of_which_hardly_any_is_stored_are_refused(saved_model):
     folder = saved_model("large")
     graph = (folder / "saved_model.pb").read_bytes()
