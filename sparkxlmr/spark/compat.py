@@ -10,6 +10,8 @@ import pyspark
 import pyspark.util
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
+from pyspark.sql.utils import is_remote
 
 SPARK_VERSION = tuple(int(part) for part in pyspark.__version__.split(".")[:2])
 
@@ -19,11 +21,32 @@ def valid_utf8(text: Column) -> Column:
 
     Spark strings may hold any bytes (``cast(X'FF' as string)``, a file in another encoding); Arrow refuses
     them in the middle of a job. Spark 4 has ``make_valid_utf8``. On 3.5 ``decode`` replaces; on 4 it would
-    raise.
+    raise; where a 3.5 client has a Connect server of 4.x before it, the server's function is called by name.
     """
     if hasattr(F, "make_valid_utf8"):
         return F.make_valid_utf8(text)
+    if _server_is_newer():
+        return F.call_function("make_valid_utf8", text)
     return F.decode(text.cast("binary"), "UTF-8")
+
+
+def ready_to_ship() -> None:
+    """Let a 4.x server's workers read the types that a 3.5 client pickles with a UDF; else nothing.
+
+    They ask strings for their collation, which 3.5 does not know.
+    """
+    if SPARK_VERSION < (4, 0) and _server_is_newer():
+        StringType().collation = "UTF8_BINARY"  # one object for the whole process, in 3.5
+
+
+def _server_is_newer() -> bool:
+    """Whether the active session is one of Connect whose server is Spark 4 or newer."""
+    if not is_remote():
+        return False
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    session = ConnectSession.getActiveSession()
+    return session is not None and int(session.version.split(".")[0]) >= 4
 
 
 def is_connect(spark: SparkSession) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from sparkxlmr.spark.compat import ready_to_ship
+
 Batches = Callable[[Iterator[pd.Series]], Iterator[pd.DataFrame]]
 
 
@@ -19,6 +21,8 @@ def on_executor(name: str, module: str, function: str, *arguments: Any) -> Batch
     >>> on_executor("lengths", "sparkxlmr.spark.nowhere", "lengths", 7).__name__
     'lengths'
     """
+
+    ready_to_ship()
 
     def shipped(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
         from importlib import import_module  # here, so that nothing but plain values hangs at the function

@@ -131,7 +131,8 @@ def connect() -> None:
         # In a folder, for the client alone: the server's workers run this environment too, and lack it.
         package = folder / "package"
         run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", package, built)
-        run(python, CHECKOUT / "tests/environments/connect.py", python, spark, package)
+        oldest, wire = oldest_python(), kept("wire", "grpcio-status>=1.48", has_package=False)
+        run(python, CHECKOUT / "tests/environments/connect.py", python, spark, oldest, wire, package)
 
 
 def kerashub() -> None:
