@@ -47,6 +47,51 @@ def test_an_active_session_is_returned_with_the_settings_asked_for(spark):
         spark.conf.set("spark.sql.ansi.enabled", before)
 
 
+@pytest.mark.parametrize(
+    ("master", "environ", "settings", "remote"),
+    [
+        ("sc://host", None, {}, "sc://host"),
+        (None, "sc://host:15", {}, "sc://host:15"),
+        (None, "sc://host", {"spark.remote": "local[2]"}, "local[2]"),
+        ("sc://host", "sc://other", {}, "sc://host"),
+        ("local[2]", None, {}, None),
+        (None, "", {}, None),
+    ],
+)
+def test_what_names_a_connect_server(monkeypatch, master, environ, settings, remote):
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    if environ is not None:
+        monkeypatch.setenv("SPARK_REMOTE", environ)
+    assert session._remote(master, settings) == remote
+
+
+def test_a_running_connect_server_is_told_settings_of_sessions_only(monkeypatch):
+    monkeypatch.setattr(session, "_build", lambda builder, settings: (builder._options, settings))
+    options, settings = session._start_connect("sc://host", "app", {"spark.sql.ansi.enabled": "true"})
+    assert options["spark.remote"] == "sc://host"
+    assert settings["spark.sql.ansi.enabled"] == "true"
+    assert settings["spark.sql.execution.arrow.maxRecordsPerBatch"] == "4096"
+    assert all(name.startswith("spark.sql.") for name in settings)
+
+
+def test_a_connect_server_in_this_process_runs_this_python(monkeypatch):
+    monkeypatch.delenv("PYSPARK_PYTHON", raising=False)
+    monkeypatch.setattr(session, "ensure_java", lambda: None)
+    monkeypatch.setattr(session, "_build", lambda builder, settings: settings)
+    settings = session._start_connect("local[2]", "app", {})
+    assert os.environ["PYSPARK_PYTHON"] == sys.executable
+    assert (settings["spark.app.name"], settings["spark.driver.memory"]) == ("app", "2g")
+
+
+def test_what_pyspark_lacks_for_connect_is_named(monkeypatch):
+    def build(builder, settings):
+        raise ImportError("grpcio-status must be installed")
+
+    monkeypatch.setattr(session, "_build", build)
+    with pytest.raises(EnvironmentNotReadyError, match=r"grpcio-status.*pyspark\[connect\]"):
+        session._start_connect("sc://host", "app", {})
+
+
 def test_without_pyspark_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(session.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(EnvironmentNotReadyError, match=r"sparkxlmr\[spark\]"):
