@@ -70,6 +70,8 @@ def java() -> Finding:
     """The Java that Spark would be started with."""
     from sparkxlmr.spark.java import find_java
 
+    if _version("pyspark") is None and _version("pyspark-client") is not None:
+        return Finding(NOTE, "Java", "is not needed: this pyspark is a client of Spark Connect")
     try:
         return Finding(GOOD, "Java", str(find_java()).removeprefix("Java "))
     except SparkxlmrError as error:

@@ -94,12 +94,14 @@ def metadata_session(io: Any) -> Any:
 def ensure_worker_python(spark: SparkSession) -> None:
     """In local mode let the workers run this very Python, unless environment or settings name another.
 
-    Spark would take the first `python3` on PATH, which need not have this package. For a running session.
+    Spark would take the first `python3` on PATH, which need not have this package. For a running session; a
+    Connect server that pyspark started in this process (`remote("local[4]")`) is local too.
     """
+    local = "SPARK_LOCAL_REMOTE" in os.environ if is_connect(spark) else is_local(spark)
     setting = "spark.sql.execution.pyspark.python"
     settings = (setting, "spark.pyspark.python", "spark.pyspark.driver.python")
     named = any(os.environ.get(name) for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"))
-    if is_local(spark) and not named and not any(conf(spark, name, "") for name in settings):
+    if local and not named and not any(conf(spark, name, "") for name in settings):
         spark.conf.set(setting, sys.executable)
 
 

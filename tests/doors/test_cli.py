@@ -117,6 +117,13 @@ def test_doctor_advises_where_there_is_no_home(monkeypatch, capsys):
     assert "Not ready: cache." in said
 
 
+def test_doctor_asks_a_client_of_connect_for_no_java(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "_version", {"pyspark-client": "4.2.0"}.get)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert (doctor.java().mark, doctor.spark().mark) == ("--", "ok")
+    assert "client of Spark Connect" in doctor.java().said
+
+
 @pytest.mark.parametrize(("version", "mark"), [("3.4.1", "!!"), ("3.5.9", "ok"), ("4.3.0", "ok")])
 def test_doctor_knows_which_spark_is_too_old(monkeypatch, version, mark):
     monkeypatch.setattr(doctor, "_version", lambda distribution: version)

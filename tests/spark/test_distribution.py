@@ -244,6 +244,20 @@ def test_a_piece_that_was_cut_off_is_found(tmp_path):
         distribution._append(Piece(path), io.BytesIO())
 
 
+@pytest.mark.parametrize("local", [True, False])
+def test_workers_of_a_connect_server_in_this_process_run_this_python(monkeypatch, local):
+    import sys
+
+    for name in ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON", "SPARK_LOCAL_REMOTE"):
+        monkeypatch.delenv(name, raising=False)
+    if local:
+        monkeypatch.setenv("SPARK_LOCAL_REMOTE", "1")
+    spark, put = Connect(), []
+    spark.conf.set = lambda name, value: put.append((name, value))
+    compat.ensure_worker_python(spark)
+    assert put == ([("spark.sql.execution.pyspark.python", sys.executable)] if local else [])
+
+
 def test_workers_run_this_python_only_where_nobody_says_otherwise(spark, set_conf, monkeypatch):
     import sys
 
