@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,18 +39,24 @@ def sigmoid(logits: Floats) -> Floats:
     return (np.where(logits >= 0, 1, small) / (1 + small)).astype(np.float32)
 
 
-def top(scores: Floats, n: int) -> tuple[NDArray[np.int32], Floats]:
+def top(scores: Floats, n: int, first: Sequence[int] | None = None) -> tuple[NDArray[np.int32], Floats]:
     """The `n` best labels of every row: ids int32 (rows, n) and their scores float32 (rows, n).
 
-    Ordered by falling score; of equal scores the smaller id comes first. An `n` beyond the number of classes
-    gives all of them. Raises SettingError where `n` is less than 1.
+    Ordered by falling score; of equal scores the smaller id comes first. `first` names for each row a label
+    that comes before all others, whatever its score. An `n` beyond the number of classes gives all of them.
+    Raises SettingError where `n` is less than 1.
 
     >>> ids, best = top(np.array([[0.2, 0.5, 0.2, 0.1]], np.float32), 3)
     >>> ids.tolist()
     [[1, 0, 2]]
+    >>> top(np.array([[0.2, 0.5, 0.2, 0.1]], np.float32), 2, first=[3])[0].tolist()
+    [[3, 1]]
     """
     if n < 1:
         raise SettingError(f"The number of best labels is {n}", "at least 1", "ask for 1 or more")
     scores = np.asarray(scores, np.float32)
-    ids = np.argsort(-scores, axis=-1, kind="stable")[:, :n].astype(np.int32)
+    order = -scores
+    if first is not None:
+        order[np.arange(len(order)), first] = -np.inf
+    ids = np.argsort(order, axis=-1, kind="stable")[:, :n].astype(np.int32)
     return ids, np.take_along_axis(scores, ids, axis=-1)

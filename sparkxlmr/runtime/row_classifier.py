@@ -49,7 +49,8 @@ class RowOptions:
     - `batch_size`: texts of one engine call at most; None leaves it to the planner's token budget.
     - `activation`: "softmax" gives one annotation a text, "sigmoid" one for each label above `threshold`.
     - `coalesce`: one answer a row, from the mean of its texts' scores.
-    - `top`: only the best so many scores of a text are kept; None keeps all, in the order of the label ids.
+    - `top`: only so many scores of an annotation are kept: its own label's, then the best of the others; None
+      keeps all, in the order of the label ids.
     - `lower_case`: whether texts are lower-cased first; None as the preset says.
     - `row_scores`: also the scores of the row as a whole (the mean over its texts), for numeric columns.
     - `row_logits`: likewise its logits.
@@ -215,18 +216,20 @@ def _append_row(answers: RowAnswers, sources: list[int], texts: _Scored, options
     if options.coalesce:
         sources, scores, windows, truncated = sources[:1], _mean(scores), [sum(windows)], [any(truncated)]
     if options.activation == "sigmoid":
-        blocks, labels = (found.tolist() for found in np.nonzero(scores > options.threshold))
+        texts_of, labels = (found.tolist() for found in np.nonzero(scores > options.threshold))
     else:
         # Of equal scores the first label, as Spark NLP takes it.
-        blocks, labels = list(range(len(scores))), scores.argmax(axis=1).tolist()
+        texts_of, labels = list(range(len(scores))), scores.argmax(axis=1).tolist()
+    blocks = texts_of
     if options.top is not None:
-        ids, scores = top(scores, options.top)
+        ids, scores = top(scores[texts_of], options.top, labels)
+        blocks = list(range(len(labels)))
         answers.ids.append(ids.ravel())
     else:
         answers.ids.append(_NO_IDS)
-    answers.source.append([sources[block] for block in blocks])
+    answers.source.append([sources[text] for text in texts_of])
     answers.label.append(labels)
     answers.block.append(blocks)
-    answers.truncated.append([truncated[block] for block in blocks])
-    answers.windows.append([windows[block] for block in blocks] if options.stride is not None else [])
+    answers.truncated.append([truncated[text] for text in texts_of])
+    answers.windows.append([windows[text] for text in texts_of] if options.stride is not None else [])
     answers.scores.append(scores.ravel())

@@ -78,6 +78,16 @@ def test_top_keeps_the_best_with_their_ids():
     assert answers.label == [[1, 0]]
 
 
+def test_each_label_above_the_threshold_has_its_own_score_among_the_top():
+    answers = classify([["0 2 1", "-9 -9 -9", "3 -2 1"]], activation="sigmoid", threshold=0.4, top=2)
+    assert answers.source == [[0, 0, 0, 2, 2]]
+    assert answers.label == [[0, 1, 2, 0, 2]]
+    assert answers.block == [[0, 1, 2, 3, 4]]
+    assert answers.ids[0].reshape(5, 2).tolist() == [[0, 1], [1, 2], [2, 1], [0, 2], [2, 0]]
+    found = answers.scores[0].reshape(5, 2)[:, 0]
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-np.array([0, 2, 1, 3, 1]))), atol=1e-6)
+
+
 def test_more_top_scores_than_labels_are_all_of_them():
     assert classify([["0 1"]], top=99).ids[0].tolist() == [1, 0]
 
