@@ -75,11 +75,6 @@ def reading(chosen: Chosen) -> dict[str, Any]:
 def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
     """A sequence classifier's options. Raises SettingError for a length or a stride that the model or the
     length does not allow."""
-    activation = chosen.get("activation")
-    if chosen.get("multilabel") or (
-        not chosen.is_set("activation") and bundle.manifest.activation == "sigmoid"
-    ):
-        activation = "sigmoid"
     length = text_length(chosen, bundle)
     least = _SPECIAL_OF_PAIRS + 2
     if chosen.get("pairCol") is not None and length < least:
@@ -90,16 +85,24 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
         )
     return RowOptions(
         max_length=length,
-        activation=activation,
+        activation=_activation(chosen, bundle),
         threshold=chosen.get("threshold"),
         coalesce=chosen.get("coalesceSentences"),
         top=chosen.get("topScores"),
-        row_scores=chosen.get("predictionCol") is not None or chosen.get("probabilityCol") is not None,
-        row_logits=chosen.get("rawPredictionCol") is not None,
+        row_scores=bool(chosen.get("predictionCol") or chosen.get("probabilityCol")),
+        row_logits=bool(chosen.get("rawPredictionCol")),
         pairs=chosen.get("pairCol") is not None,
         stride=_stride(chosen, length) if chosen.get("longTextStrategy") == "windows" else None,
         **reading(chosen),
     )
+
+
+def _activation(chosen: Chosen, bundle: Bundle) -> Any:
+    """The one that was set, as either of its two settings; else the model's own."""
+    is_set = chosen.is_set("activation") or chosen.is_set("multilabel")
+    if chosen.get("multilabel") or (not is_set and bundle.manifest.activation == "sigmoid"):
+        return "sigmoid"
+    return chosen.get("activation")
 
 
 def fill_options(chosen: Chosen, bundle: Bundle) -> FillOptions:

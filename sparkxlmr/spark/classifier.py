@@ -40,15 +40,23 @@ class SequenceClassifier(ModelAnnotator):
 
     coalesceSentences = param("One annotation a row, from the mean of its sentences' scores.", bool, False)
     activation = param(
-        "softmax: one label a text. sigmoid: each label with a score above the threshold.",
+        "softmax: one label a text. sigmoid: each label with a score above the threshold. Unless set, the"
+        " model's own.",
         str, "softmax", choices=("softmax", "sigmoid"),
     )  # fmt: skip
-    multilabel = param("True is another way to say activation sigmoid.", bool, False)
+    multilabel = param(
+        "True is another way to say activation sigmoid. Where activation is not set, False is one to say"
+        " softmax.",
+        bool, False,
+    )  # fmt: skip
     threshold = param("Score above which sigmoid gives a label.", float, 0.5, minimum=0.0, maximum=1.0)
-    topScores = param("How many of the best scores stand in the metadata; unset: all.", int, minimum=1)
-    predictionCol = param("Name of a double column for the label's id; unset: none.", str)
-    probabilityCol = param("Name of a vector column for the scores in id order; unset: none.", str)
-    rawPredictionCol = param("Name of a vector column for the logits in id order; unset: none.", str)
+    topScores = param(
+        "How many scores stand in the metadata: the label's own, then the best others; unset: all.",
+        int, minimum=1,
+    )  # fmt: skip
+    predictionCol = param("Name of a double column for the label's id; unset or empty: none.", str)
+    probabilityCol = param("Name of a vector column for the scores in id order; unset or empty: none.", str)
+    rawPredictionCol = param("Name of a vector column for the logits in id order; unset or empty: none.", str)
     longTextStrategy = param(
         "truncate: the end of a long text is cut off. windows: all of it is read, and scores averaged.",
         str, "truncate", choices=("truncate", "windows"),
@@ -95,12 +103,12 @@ class SequenceClassifier(ModelAnnotator):
         df = df.withColumn(name, scored)
         column = scoring.category_annotations(result, document, bundle.labels, options)
         df = with_annotations(df, self.required("outputCol"), column, self.output_type)
-        if self.isDefined(self.predictionCol):
+        if self.setting("predictionCol"):
             values = scoring.prediction(result)
             df = df.withColumn(self.getPredictionCol(), values.alias("p", metadata=_nominal(bundle.labels)))
-        if self.isDefined(self.probabilityCol):
+        if self.setting("probabilityCol"):
             df = df.withColumn(self.getProbabilityCol(), scoring.probability(result, len(bundle.labels)))
-        if self.isDefined(self.rawPredictionCol):
+        if self.setting("rawPredictionCol"):
             df = df.withColumn(self.getRawPredictionCol(), scoring.raw_prediction(result, len(bundle.labels)))
         return df.drop(name)
 
@@ -128,7 +136,7 @@ class SequenceClassifier(ModelAnnotator):
         taken = {fold(name) for name in (*df.columns, self.required("outputCol"))}
         for name in ("predictionCol", "probabilityCol", "rawPredictionCol"):
             column = self.setting(name)
-            if column is not None and fold(column) in taken:
+            if column and fold(column) in taken:
                 raise InputError(
                     f"{type(self).__name__}: {name} is {column!r}, and there is a column of that name",
                     "the name of a new column",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from sparkxlmr.errors import SettingError
@@ -32,6 +34,21 @@ def test_what_was_set_decides_even_where_it_is_the_default(plain_bundle):
     assert (found.activation, found.threshold) == ("sigmoid", 0.25)
     assert (found.row_scores, found.row_logits, found.pairs, found.stride) == (False, True, False, None)
     assert fill_options(chosen(targets=["a"], topK=2), plain_bundle).targets == ("a",)
+
+
+def test_a_model_of_many_labels_gives_one_where_either_setting_says_so(plain_bundle):
+    manifest = dataclasses.replace(plain_bundle.manifest, activation="sigmoid")
+    bundle = dataclasses.replace(plain_bundle, manifest=manifest)
+    assert row_options(chosen(), bundle).activation == "sigmoid"
+    assert row_options(chosen(activation="softmax"), bundle).activation == "softmax"
+    assert row_options(chosen(multilabel=False), bundle).activation == "softmax"
+    assert row_options(chosen(multilabel=False, activation="sigmoid"), bundle).activation == "sigmoid"
+
+
+def test_an_empty_column_name_is_none_as_in_spark_ml(plain_bundle):
+    names = dict.fromkeys(("predictionCol", "probabilityCol", "rawPredictionCol"), "")
+    found = row_options(chosen(**names), plain_bundle)
+    assert (found.row_scores, found.row_logits) == (False, False)
 
 
 def test_a_length_beyond_the_models_is_refused_only_where_it_was_asked_for(plain_bundle):

@@ -218,7 +218,8 @@ def test_spark_mls_evaluator_and_indexer_read_the_numbers(spark, classifier):
 
 def test_columns_keep_their_order_and_nothing_is_left_behind(spark, classifier):
     df = assembled(spark, ["x"])
-    classifier.setPredictionCol("p").setProbabilityCol("q")
+    # An empty name is none, as in Spark ML.
+    classifier.setPredictionCol("p").setProbabilityCol("q").setRawPredictionCol("")
     assert classifier.transform(df).columns == ["id", "text", "document", "category", "p", "q"]
 
 
