@@ -26,8 +26,10 @@ def attach(spark: SparkSession | None = None) -> None:
     """Send this package, without the built-in models, to the executors of a session that lack it.
 
     For Spark Connect servers (an artifact of the session) and classic clusters alike; once a session, before
-    or after its first job. It takes the place of a version that is installed there. What the package needs
-    (pandas, pyarrow, sentencepiece, an engine) has to be installed on the executors.
+    or after its first job. DataFrames that a pipeline made before have to be made again on a classic cluster,
+    whose jobs take what was there at that time. It takes the place of a version that is installed there. What
+    the package needs (pandas, pyarrow, sentencepiece, an engine) has to be installed on the executors, and
+    under Connect a stream does not get it.
 
     Args:
         spark: the session; by default the active one.
