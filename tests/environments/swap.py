@@ -12,56 +12,25 @@ import json
 import sys
 from pathlib import Path
 
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import PipelineModel
+from saved_pipeline import answers, difference, frame, pipeline, write_models
 
 import sparkxlmr
-from sparkxlmr.annotator import Tokenizer, XlmRoBertaForSequenceClassification
-from sparkxlmr.base import DocumentAssembler, Finisher
-
-TEXTS = ["Where is the key?", "Спасибо большое", "おはようございます", "", None, "x " * 3000]
-
-
-def answers(model: PipelineModel) -> list[list[object]]:
-    spark = sparkxlmr.start()
-    texts = spark.createDataFrame(list(enumerate(TEXTS)), "id int, text string")
-    rows = model.transform(texts).orderBy("id").collect()
-    return [
-        [
-            row["finished_token"],
-            [
-                (found["begin"], found["end"], found["result"], dict(found["metadata"]))
-                for found in row["language"]
-            ],
-        ]
-        for row in rows
-    ]
-
-
-def pipeline() -> Pipeline:
-    classifier = XlmRoBertaForSequenceClassification.pretrained("xlm_roberta_tiny_language_id")
-    return Pipeline(
-        stages=[
-            DocumentAssembler().setInputCol("text").setOutputCol("document"),
-            Tokenizer().setInputCols(["document"]).setOutputCol("token"),
-            classifier.setInputCols(["document", "token"]).setOutputCol("language").setTopScores(3),
-            Finisher().setInputCols(["token"]).setCleanAnnotations(False),
-        ]
-    )
 
 
 def save(folder: Path) -> None:
     spark = sparkxlmr.start(master="local[2]")
-    model = pipeline().fit(spark.createDataFrame([("",)], ["text"]))
+    model = pipeline(write_models(folder / "models")).fit(frame(spark))
     model.save(str(folder / "pipeline"))
-    (folder / "answers.json").write_text(json.dumps([spark.version, answers(model)]), "utf-8")
+    (folder / "answers.json").write_text(json.dumps([spark.version, answers(model, spark)]), "utf-8")
 
 
 def load(folder: Path) -> None:
     spark = sparkxlmr.start(master="local[2]")
     version, expected = json.loads((folder / "answers.json").read_text("utf-8"))
-    found = json.loads(json.dumps(answers(PipelineModel.load(str(folder / "pipeline")))))
-    if found != expected:
-        sys.exit(f"Saved by Spark {version}, read by {spark.version}: {found} instead of {expected}")
+    found = answers(PipelineModel.load(str(folder / "pipeline")), spark)
+    if told := difference(json.loads(json.dumps(found)), expected):
+        sys.exit(f"Saved by Spark {version}, read by {spark.version}: {told}")
     print(f"Saved by Spark {version}, read by {spark.version}: the same answers")
 
 
