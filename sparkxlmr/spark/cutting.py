@@ -15,7 +15,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from sparkxlmr.spark.annotation import DOCUMENT, TOKEN, annotation, annotation_array, bind, results_of
-from sparkxlmr.spark.shipping import Batches, on_executor
+from sparkxlmr.spark.shipping import Batches, crossing, on_executor
 from sparkxlmr.text.sentences import SentenceRules, sentence_finder
 from sparkxlmr.text.separators import SeparatorRules, separator_finder
 from sparkxlmr.text.words import WordRules, word_finder
@@ -69,11 +69,8 @@ def cut_batches(way: str, settings: dict[str, Any], documents: Iterator[pd.Serie
 
 
 def _found(documents: Column, rules: Rules) -> Column:
-    """The struct of :func:`found_type`. Nondeterministic, so that a filter on it does not run it twice."""
-    make: Any = F.pandas_udf  # its overloads know no iterator of frames
-    find = make(cut_function(rules), found_type(rules)).asNondeterministic()
-    column: Column = find(results_of(documents))
-    return column
+    """The struct of :func:`found_type`."""
+    return crossing(cut_function(rules), found_type(rules), results_of(documents))
 
 
 def token_annotations(documents: Column, rules: WordRules | SeparatorRules) -> Column:

@@ -6,9 +6,6 @@ of plain arrays; everything else of an annotation is taken from the input annota
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, FloatType, IntegerType, StructField, StructType
@@ -17,7 +14,7 @@ from sparkxlmr.runtime.row_annotations import SENTENCE, TRUNCATED, VECTOR_METADA
 from sparkxlmr.runtime.row_embedder import EmbedOptions
 from sparkxlmr.spark.annotation import SENTENCE_EMBEDDINGS, annotation, annotation_array
 from sparkxlmr.spark.model_ref import ModelRef
-from sparkxlmr.spark.shipping import Batches, on_executor
+from sparkxlmr.spark.shipping import Batches, crossing, on_executor, settings_of
 
 #: What the UDF returns for a row: an item for each text that has a vector.
 RESULT_TYPE = StructType(
@@ -31,18 +28,13 @@ RESULT_TYPE = StructType(
 
 def embed_function(ref: ModelRef, options: EmbedOptions) -> Batches:
     """The function that Spark ships: it holds plain values only."""
-    arguments = (ref.to_wire(), asdict(options), RESULT_TYPE.names)
+    arguments = (ref.to_wire(), settings_of(options), RESULT_TYPE.names)
     return on_executor("embed", "sparkxlmr.spark.worker", "embed_batches", *arguments)
 
 
 def embedded(texts: Column, ref: ModelRef, options: EmbedOptions) -> Column:
-    """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no vectors).
-
-    An iterator UDF and non-deterministic, for the reasons that :func:`sparkxlmr.spark.scoring.scored` gives.
-    """
-    make: Any = F.pandas_udf  # its overloads know no iterator of frames
-    column: Column = make(embed_function(ref, options), RESULT_TYPE).asNondeterministic()(texts)
-    return column
+    """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no vectors)."""
+    return crossing(embed_function(ref, options), RESULT_TYPE, texts)
 
 
 def vector_annotations(result: Column, document: Column) -> Column:

@@ -6,19 +6,16 @@ of flat arrays; begin and end are those of the mask in the input annotation, mov
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, FloatType, IntegerType, StringType, StructField, StructType
 
+from sparkxlmr.runtime.row_annotations import SENTENCE, SEQUENCE
 from sparkxlmr.runtime.row_mask_filler import FillOptions
 from sparkxlmr.spark.annotation import TOKEN, annotation, annotation_array
 from sparkxlmr.spark.compat import valid_utf8
 from sparkxlmr.spark.model_ref import ModelRef
-from sparkxlmr.spark.scoring import SENTENCE
-from sparkxlmr.spark.shipping import Batches, on_executor
+from sparkxlmr.spark.shipping import Batches, crossing, on_executor, settings_of
 
 _KINDS = {
     **dict.fromkeys(("source", "begin", "end", "mask", "rank", "token_id", "kept"), IntegerType()),
@@ -29,24 +26,18 @@ _KINDS = {
 RESULT_TYPE = StructType([StructField(name, ArrayType(kind, False), True) for name, kind in _KINDS.items()])
 #: Metadata beside `sentence`, by the name of the array that it is taken from; last the text with it in.
 METADATA = ("mask", "rank", "score", "token_id")
-SEQUENCE = "sequence"
 _ALL = (1 << 31) - 1
 
 
 def fill_function(ref: ModelRef, options: FillOptions) -> Batches:
     """The function that Spark ships: it holds plain values only."""
-    arguments = (ref.to_wire(), asdict(options), RESULT_TYPE.names)
+    arguments = (ref.to_wire(), settings_of(options), RESULT_TYPE.names)
     return on_executor("fill", "sparkxlmr.spark.worker", "fill_batches", *arguments)
 
 
 def filled(texts: Column, ref: ModelRef, options: FillOptions) -> Column:
-    """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no masks).
-
-    An iterator UDF and non-deterministic, for the reasons that :func:`sparkxlmr.spark.scoring.scored` gives.
-    """
-    make: Any = F.pandas_udf  # its overloads know no iterator of frames
-    column: Column = make(fill_function(ref, options), RESULT_TYPE).asNondeterministic()(texts)
-    return column
+    """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no masks)."""
+    return crossing(fill_function(ref, options), RESULT_TYPE, texts)
 
 
 def token_annotations(result: Column, document: Column) -> Column:

@@ -8,21 +8,17 @@ annotations by SQL on the JVM's side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from typing import Any
 
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, FloatType, IntegerType, StructField, StructType
 
+from sparkxlmr.runtime.row_annotations import SENTENCE, TRUNCATED, WINDOWS
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark.annotation import CATEGORY, annotation, annotation_array
 from sparkxlmr.spark.model_ref import ModelRef
-from sparkxlmr.spark.shipping import Batches, on_executor
-
-#: Metadata keys of a category annotation beside the labels.
-SENTENCE, TRUNCATED, WINDOWS = "sentence", "truncated", "windows"
+from sparkxlmr.spark.shipping import Batches, crossing, on_executor, settings_of
 
 
 def result_type(options: RowOptions) -> StructType:
@@ -47,16 +43,6 @@ def result_type(options: RowOptions) -> StructType:
     return StructType([StructField(name, kind, True) for name, kind in kinds.items() if kind is not None])
 
 
-def settings_of(options: Any) -> dict[str, Any]:
-    """The fields of an options dataclass that are not its defaults: what has to travel.
-
-    >>> settings_of(RowOptions(128, threshold=0.5, top=3))
-    {'max_length': 128, 'top': 3}
-    """
-    values = {item.name: (getattr(options, item.name), item.default) for item in fields(options)}
-    return {name: value for name, (value, default) in values.items() if value != default}
-
-
 def score_function(ref: ModelRef, options: RowOptions) -> Batches:
     """The function that Spark ships: it holds plain values only."""
     arguments = (ref.to_wire(), settings_of(options), result_type(options).names)
@@ -67,13 +53,8 @@ def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:
     """The struct of :func:`result_type` for a column array<string> (null, or null items, are never scored).
 
     With `RowOptions.pairs` the first item is the second text of the row's pairs (:func:`paired`).
-
-    The UDF is an iterator UDF, so a worker looks its model up once a task, and non-deterministic, so that
-    Spark neither repeats it for a filter on its output nor keeps it where nobody reads it.
     """
-    make: Any = F.pandas_udf  # its overloads know no iterator of frames
-    column: Column = make(score_function(ref, options), result_type(options)).asNondeterministic()(texts)
-    return column
+    return crossing(score_function(ref, options), result_type(options), texts)
 
 
 def paired(texts: Column, second: Column) -> Column:

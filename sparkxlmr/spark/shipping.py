@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from sparkxlmr.spark.compat import ready_to_ship
 
@@ -40,3 +44,25 @@ def on_executor(name: str, module: str, function: str, *arguments: Any) -> Batch
 
     shipped.__name__ = shipped.__qualname__ = name
     return shipped
+
+
+def settings_of(options: Any) -> dict[str, Any]:
+    """The fields of an options dataclass that are not its defaults: what has to travel.
+
+    >>> from sparkxlmr.runtime.row_classifier import RowOptions
+    >>> settings_of(RowOptions(128, threshold=0.5, top=3))
+    {'max_length': 128, 'top': 3}
+    """
+    values = {item.name: (getattr(options, item.name), item.default) for item in fields(options)}
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
+def crossing(function: Batches, result_type: StructType | str, texts: Column) -> Column:
+    """What `function` makes of a column, a struct: the one crossing into Python of a stage.
+
+    The UDF is an iterator UDF, so a worker looks its model up once a task, and non-deterministic, so that
+    Spark neither repeats it for a filter on its output nor keeps it where nobody reads it.
+    """
+    make: Any = F.pandas_udf  # its overloads know no iterator of frames
+    column: Column = make(function, result_type).asNondeterministic()(texts)
+    return column
