@@ -144,7 +144,10 @@ class _Stream(_Bytes):
         raise _NoLabels(f"an entry of kind {kind}")
 
     def _text(self) -> str:
-        return self.take(struct.unpack(">H", self.take(2))[0]).decode("utf-8")
+        """A string in Java's UTF-8: NUL as two bytes, and each half of a surrogate pair as three."""
+        encoded = self.take(struct.unpack(">H", self.take(2))[0]).replace(b"\xc0\x80", b"\0")
+        halves = encoded.decode("utf-8", "surrogatepass")
+        return halves.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
 
     def _class(self) -> _Class:
         described = _Class(self._text())
@@ -183,8 +186,10 @@ class _Stream(_Bytes):
         described = self._described()
         values: dict[str, Any] = {}
         self.handles.append(values)
-        lineage = []
+        lineage: list[_Class] = []
         while described is not None:
+            if len(lineage) == len(_KNOWN):
+                raise _NoLabels("a class that is its own ancestor")
             lineage.append(described)
             described = described.parent
         for owner in reversed(lineage):
