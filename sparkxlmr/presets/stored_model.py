@@ -25,6 +25,8 @@ from sparkxlmr.presets.preset import KERAS_HUB, Preset
 FORMAT = 1
 #: Bytes of a row.
 CHUNK = 8 << 20
+# Of a file, which is made in its full size before its rows are read; no file system takes much more.
+_MOST_BYTES = 1 << 40
 #: Files that the answers do not depend on, and that opening a preset does.
 BESIDE = ("metadata.json", "tokenizer.json")
 
@@ -115,10 +117,14 @@ def _is_described(model: Any) -> TypeGuard[dict[str, Any]]:
         and _is_sha256(model.get("hash"))  # it becomes the name of a folder
         and isinstance(files, dict)
         and all(
-            isinstance(file, dict) and type(file.get("size")) is int and _is_sha256(file.get("sha256"))
+            isinstance(file, dict) and _is_size(file.get("size")) and _is_sha256(file.get("sha256"))
             for file in files.values()
         )
     )
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= _MOST_BYTES
 
 
 def _is_sha256(value: Any) -> bool:
