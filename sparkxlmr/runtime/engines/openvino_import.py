@@ -88,10 +88,11 @@ def _try(graph: ov.Model, model: SavedGraph) -> None:
     """Reads two texts of unlike length together and the shorter one alone: its answer has to be the same."""
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     compiled = ov.Core().compile_model(graph, "CPU", settings)
-    encoded = model.text_tokenizer().encode(list(_SAMPLE), model.max_length)
+    tokenizer = model.text_tokenizer()
+    encoded = tokenizer.encode(list(_SAMPLE), model.max_length)
 
     def answers(ids: list[Any], segments: list[Any] | None) -> Any:
-        token_ids, padding_mask = pack(ids, model.text_tokenizer().pad_id)
+        token_ids, padding_mask = pack(ids, tokenizer.pad_id)
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         if segments is not None:
             inputs["segment_ids"], _ = pack(segments, 0)
