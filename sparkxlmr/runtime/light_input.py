@@ -45,6 +45,8 @@ class LightInput:
         ids: list[Any] | None = None
         if first and all(isinstance(item, int) and not isinstance(item, bool) for item in first):
             ids, first, second = first, _listed(second, "texts"), None
+        if not (one or first) and isinstance(second, list | tuple) and not second:
+            second = None  # no ids, and the texts of none
         texts = _texts(first, "target")
         seconds = None
         if second is not None:
@@ -112,7 +114,7 @@ def _is_metadata(value: Any) -> bool:
 
 def _entries(metadata: Any, one: bool, n: int) -> list[dict[str, str | None]]:
     """For each text a dict of plain strings, of any of the forms that metadata have."""
-    if metadata is None:
+    if metadata is None or (not n and isinstance(metadata, list | tuple) and not metadata):
         return [{} for _ in range(n)]
     if not _is_metadata(metadata):
         raise WrongTypeError(

@@ -273,7 +273,7 @@ _opening = threading.Lock()
 def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
     """The stage's model, compiled, verified and open.
 
-    Raises SettingError where it has none, NotAPresetError where that is of another task or family, and what
+    Raises SettingError where it has none, NotAPresetError where that is of another task, and what
     :func:`bundle_for` and :func:`open_model` raise.
     """
     chosen, model = record.chosen, record.model

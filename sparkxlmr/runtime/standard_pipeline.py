@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.open_model_folder import Model
 from sparkxlmr.runtime.stage_options import Chosen
 from sparkxlmr.runtime.stage_record import StageRecord
@@ -46,7 +47,8 @@ def standard_pipeline(model: Model) -> list[StageRecord]:
 
     Raises NotAPresetError where no stage runs such a model.
     """
-    kind = (model.family, model.task_kind)
+    # A preset of a bare encoder has no task; a graph of one says what it is.
+    kind = (model.family, None if model.task_kind == Encoder.kind else model.task_kind)
     if kind not in _MODEL_STAGES:
         raise NotAPresetError(
             f"{model.path} is a {model.task_kind} of family {model.family!r}",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import replace
 
 import pytest
 
 from sparkxlmr.errors import InputError, NotAPresetError, SettingError, SparkxlmrError, WrongTypeError
 from sparkxlmr.light import LightPipeline
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.presets.saved_graph import SavedGraph
 from sparkxlmr.runtime import local_stages
 from sparkxlmr.runtime.engines.openvino import OpenVinoRunner
 from sparkxlmr.runtime.light_input import LightInput
@@ -175,7 +177,8 @@ def test_metadata_and_ids_come_to_the_documents():
     assert [row["document"][0].metadata for row in rows] == [
         {"sentence": "0", "k": "x", "id": "3"}, {"sentence": "0", "k": "y", "id": "4"}
     ]  # fmt: skip
-    assert pipeline.annotate([]) == []
+    nothing = [([],), ([], []), ([], None, []), ([], [], []), ([], [], {})]
+    assert [pipeline.annotate(*arguments) for arguments in nothing] == [[]] * len(nothing)
     assert LightInput.of(["a"], [{"k": "v"}]).metadata == [{"k": "v"}]
     assert LightInput.of("a", "").seconds is None
 
@@ -273,3 +276,7 @@ def test_the_standard_pipeline_stands_around_each_kind_of_model(model, fixtures)
     for name, output in names.items():
         made = LocalPipeline(standard_pipeline(Preset.open(fixtures / "hugging_face" / name)))
         assert (made.texts, list(made.types)) == (("text",), ["document", "token", output])
+    graph = SavedGraph.open(fixtures / "spark_nlp/models/xlmr_onnx")
+    encoder = replace(graph, task_kind="encoder", labels=())
+    *_, record = standard_pipeline(encoder)
+    assert (record.name, record.model) == ("XlmRoBertaSentenceEmbeddings", encoder)
