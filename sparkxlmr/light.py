@@ -5,6 +5,7 @@ Neither this module nor what it does imports pyspark.
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
@@ -138,14 +139,17 @@ class LightPipeline:
 
     @property
     def pipeline_model(self) -> PipelineModel:
-        """The pipeline on DataFrames. A saved one is loaded, with pyspark, when this is first asked for."""
+        """The pipeline on DataFrames; loaded or made, with pyspark, when this is first asked for."""
         if self._pipeline_model is None:
             from sparkxlmr.spark.session import require_pyspark
 
             require_pyspark()
             from pyspark.ml import PipelineModel
 
-            self._pipeline_model = PipelineModel.load(str(self._source))
+            if self._source is not None:
+                self._pipeline_model = PipelineModel.load(str(self._source))
+            else:
+                self._pipeline_model = PipelineModel([_stage(record) for record in self._records])
         return self._pipeline_model
 
     def annotate(
@@ -235,6 +239,14 @@ class LightPipeline:
 
     def __repr__(self) -> str:
         return f"LightPipeline({' -> '.join(record.name for record in self._records)})"
+
+
+def _stage(record: StageRecord) -> Any:
+    """The live stage of plain values."""
+    module, _, name = record.path.rpartition(".")
+    given = {setting: record.chosen.get(setting) for setting in record.chosen.explicit}
+    stage = getattr(importlib.import_module(module), name)(**given)
+    return stage if record.model is None else stage.withModel(record.model)
 
 
 def _records(stages: Iterable[Any]) -> Iterable[StageRecord]:

@@ -5,7 +5,6 @@ Importing it does not import pyspark.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from os import PathLike
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import PresetNotFoundError, SettingError
 from sparkxlmr.light import LightPipeline
+from sparkxlmr.presets import builtin
 from sparkxlmr.presets.home import home
 from sparkxlmr.presets.names import open_named, within
 from sparkxlmr.presets.open_model_folder import open_model
-from sparkxlmr.presets.saved_folder import METADATA, saved_folder
-from sparkxlmr.runtime.stage_record import StageRecord
+from sparkxlmr.presets.saved_folder import METADATA, metadata_of, saved_folder
+from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.runtime.standard_pipeline import standard_pipeline
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ class PretrainedPipeline:
         parse_embeddings: bool = False,
         disk_location: Place | None = None,
     ) -> None:
-        self._records: list[StageRecord] = []
-        self._model: PipelineModel | None = None
         saved = disk_location
         if saved is None:
             if not name:
@@ -82,8 +80,7 @@ class PretrainedPipeline:
             return
         assert name is not None
         model = open_named(name, _places()) if remote_loc is None else open_model(within(remote_loc, name))
-        self._records = standard_pipeline(model)
-        self.light_model = LightPipeline._of(self._records, parse_embeddings)
+        self.light_model = LightPipeline._of(standard_pipeline(model), parse_embeddings)
 
     @staticmethod
     def from_disk(path: Place, parse_embeddings: bool = False) -> PretrainedPipeline:
@@ -93,11 +90,7 @@ class PretrainedPipeline:
     @property
     def model(self) -> PipelineModel:
         """The pipeline on DataFrames; made or loaded, with pyspark, when this is first asked for."""
-        if not self._records:
-            return self.light_model.pipeline_model
-        if self._model is None:
-            self._model = _pipeline_model(self._records)
-        return self._model
+        return self.light_model.pipeline_model
 
     def annotate(self, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`~sparkxlmr.light.LightPipeline.annotate`."""
@@ -116,9 +109,11 @@ class PretrainedPipeline:
 
 
 def _candidates(name: Place, remote_loc: Place | None) -> Iterator[Place]:
-    """Where a saved pipeline of that name may lie."""
+    """Where a saved pipeline of that name may lie; a built-in name is a model's, and looked up nowhere."""
     if remote_loc is not None:
         yield within(remote_loc, name)
+        return
+    if name in builtin.names():
         return
     yield name
     if isinstance(name, str) and Path(name).name == name and not name.startswith("."):
@@ -128,7 +123,7 @@ def _candidates(name: Place, remote_loc: Place | None) -> Iterator[Place]:
 
 def _places() -> list[str]:
     """Folders of models that the session names; where pyspark was never imported there is no session."""
-    if "pyspark" not in sys.modules:
+    if sys.modules.get("pyspark") is None:
         return []
     from sparkxlmr.spark.model_places import model_places
 
@@ -136,25 +131,11 @@ def _places() -> list[str]:
 
 
 def _is_saved(place: Place) -> bool:
-    """Whether a Spark ML stage was saved there."""
+    """Whether a Spark ML stage was saved there that is no model: a classifier of Spark NLP's is one."""
     if isinstance(place, str) and place.startswith(("hf://", "kaggle://")):
         return False
     try:
-        return bool(saved_folder(place).names(METADATA))
+        folder = saved_folder(place)
     except PresetNotFoundError:
         return False
-
-
-def _pipeline_model(records: list[StageRecord]) -> PipelineModel:
-    from sparkxlmr.spark.session import require_pyspark
-
-    require_pyspark()
-    from pyspark.ml import PipelineModel
-
-    stages = []
-    for record in records:
-        module, _, name = record.path.rpartition(".")
-        given = {setting: record.chosen.get(setting) for setting in record.chosen.explicit}
-        stage = getattr(importlib.import_module(module), name)(**given)
-        stages.append(stage if record.model is None else stage.withModel(record.model))
-    return PipelineModel(stages)
+    return bool(folder.names(METADATA)) and not metadata_of(folder)["class"].startswith(OWNER)

@@ -16,7 +16,7 @@ from pyspark.ml import Pipeline, PipelineModel, Transformer
 from pyspark.ml.feature import StringIndexer
 
 import sparkxlmr
-from sparkxlmr import annotator, base
+from sparkxlmr import annotator, base, pretrained
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, WrongTypeError
 from sparkxlmr.light import LightPipeline
 from sparkxlmr.presets.preset import Preset
@@ -240,6 +240,16 @@ def test_metadata_that_anyone_may_have_written(damaged, change, error, message):
         LightPipeline.load(damaged).annotate("a")
 
 
+@pytest.mark.parametrize("size", [-1, 1 << 80, True, 7.0])
+def test_sizes_that_no_file_has_are_refused_before_one_is_made(damaged, size):
+    rewrite(
+        stage_of(damaged, "MaskedLM"),
+        lambda metadata: next(iter(metadata["model"]["files"].values())).update(size=size),
+    )
+    with pytest.raises(NotAPresetError, match="holds no model that this release reads"):
+        LightPipeline.load(damaged)
+
+
 def test_models_that_metadata_name_outside_their_folder_are_refused(damaged):
     def escape(metadata):
         files = metadata["model"]["files"]
@@ -345,6 +355,9 @@ def test_a_pipeline_is_found_by_name_or_built_around_a_model(saved, df, fixtures
     (row,) = topics.transform(df.limit(1).select("text")).collect()
     found = topics.fullAnnotate(TEXTS[0])
     assert_same(found, [{name: [Annotation.fromRow(a) for a in row[name]] for name in found[0]}])
+    assert topics.light_model.pipeline_model is topics.model
+    # A built-in name is looked up nowhere, as places may be far.
+    assert list(pretrained._candidates("xlm_roberta_tiny_language_id", None)) == []
     elsewhere = PretrainedPipeline("topics", remote_loc=tmp_path / "models")
     assert elsewhere.annotate(TEXTS[0]) == topics.annotate(TEXTS[0])
     with pytest.raises(PresetNotFoundError, match="no model 'nothing'"):

@@ -15,6 +15,7 @@ from sparkxlmr.presets.java_labels import labels_of
 from sparkxlmr.presets.names import find, open_named
 from sparkxlmr.presets.open_model_folder import open_folder
 from sparkxlmr.presets.saved_graph import SavedGraph
+from sparkxlmr.pretrained import PretrainedPipeline
 
 LABELS = {"xlmr": ("World", "Sports", "Business", "Sci/Tech"), "albert": ("negative", "neutral", "positive")}
 FILES = {"xlmr": ("xlm_roberta_classification_onnx", "xlmroberta_spp", "sentencepiece.bpe.model"),
@@ -76,6 +77,12 @@ def test_an_archive_of_something_else_is_not_unpacked(saved, home, members, said
     assert [path.suffix for path in (home / "spark_nlp").iterdir()] == [".lock"]
 
 
+def test_a_saved_classifier_runs_in_the_standard_pipeline(saved, fixtures, monkeypatch):
+    folder, text = saved("xlmr"), "Oil prices rose."
+    original = PretrainedPipeline(fixtures / "spark_nlp/models/xlmr_onnx")
+    assert PretrainedPipeline(folder).annotate(text) == original.annotate(text)
+
+
 def test_what_is_missing_or_of_another_kind_is_said(saved):
     folder = saved("xlmr")
     graph = folder / FILES["xlmr"][0]
@@ -122,6 +129,29 @@ def test_labels_come_in_the_order_of_their_ids(content, labels_in):
     assert labels_in(swapped) == ("Sci/Tech", "Sports", "Business", "World")
     with pytest.raises(NotAPresetError, match=r"names the classes \[0, 0, 1, 2\]"):
         labels_in(content[:-1] + b"\x00")
+
+
+def of_value(content: bytes, before: bytes, after: bytes) -> bytes:
+    """The file with another value, whose length may be another one."""
+    assert before in content
+    head, value = content.split(b"\xac\xed", 1)
+    value = b"\xac\xed" + value.replace(before, after, 1)
+    sizes = (len(value) + 4, 0, len(value))
+    return head[:-12] + b"".join(size.to_bytes(4, "big") for size in sizes) + value
+
+
+def test_labels_are_written_in_javas_own_utf_8(content, labels_in):
+    assert of_value(content, b"World", b"World") == content
+    # U+1F30D as Java's DataOutput.writeUTF writes it: the two halves of its surrogate pair, three bytes each.
+    label = b"\xed\xa0\xbc\xed\xbc\x8d \xc0\x80"
+    changed = of_value(content, b"\x00\x05World", len(label).to_bytes(2, "big") + label)
+    assert labels_in(changed)[0] == "\U0001f30d \0"
+
+
+def test_a_class_that_is_its_own_ancestor_ends(content, labels_in):
+    number, itself = b"java.lang.Number\x86\xac\x95\x1d\x0b\x94\xe0\x8b\x02\x00\x00x", b"q\x00\x7e\x00\x07"
+    with pytest.raises(NotAPresetError, match="its own ancestor"):
+        labels_in(of_value(content, number + b"p", number + itself))
 
 
 @pytest.mark.parametrize(
