@@ -8,6 +8,7 @@ worker loaded what, when, and how many rows.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -38,6 +39,9 @@ MAX_LOADED = 3
 #: Vectors that a worker hands over at a time.
 MOST_VECTORS = 1024
 
+#: Rows of a task's first answer, and how much longer each next one is until a whole Arrow batch is answered.
+FIRST_ANSWER, GROWTH = 32, 4
+
 TRACE = "SPARKXLMR_TRACE"
 ANY = "any"
 
@@ -62,7 +66,7 @@ def score_batches(
         seconds = [row[0] if row else None for row in rows]
         return classify_rows([row[1:] if row else None for row in rows], model.logits, options, seconds)
 
-    return _answered(wire, columns, documents, answer)
+    return _answered(wire, columns, growing(documents), answer)
 
 
 def fill_batches(
@@ -70,7 +74,8 @@ def fill_batches(
 ) -> Iterator[pd.DataFrame]:
     """As :func:`score_batches`, for a masked language model; `settings` are those of :class:`FillOptions`."""
     options = FillOptions(**settings)
-    return _answered(wire, columns, documents, lambda rows, model: fill_rows(rows, model.fill, options))
+    parts = growing(documents)
+    return _answered(wire, columns, parts, lambda rows, model: fill_rows(rows, model.fill, options))
 
 
 def embed_batches(
@@ -81,8 +86,25 @@ def embed_batches(
     Answered in parts of few texts: on its way to Spark each number is a Python object.
     """
     options = EmbedOptions(**settings)
-    parts = (part for batch in documents for part in _in_parts(batch, MOST_VECTORS))
+    parts = (part for batch in growing(documents) for part in _in_parts(batch, MOST_VECTORS))
     return _answered(wire, columns, parts, lambda rows, model: embed_rows(rows, model.embed, options))
+
+
+def growing(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+    """The same rows, the first batch cut into parts that grow.
+
+    Spark takes a limit (`show`) below one projection only; above two it reads answers until it has enough and
+    then ends the task, which has answered a few dozen rows by then and not thousands.
+
+    >>> [len(part) for part in growing(iter([pd.Series(range(1000)), pd.Series(range(1000))]))]
+    [32, 128, 512, 328, 1000]
+    """
+    for batch in itertools.islice(batches, 1):
+        start, size = 0, FIRST_ANSWER
+        while start < len(batch) or start == 0:
+            yield batch.iloc[start : start + size]
+            start, size = start + size, size * GROWTH
+    yield from batches
 
 
 def _in_parts(batch: pd.Series, most: int) -> Iterator[pd.Series]:

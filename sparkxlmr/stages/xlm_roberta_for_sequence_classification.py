@@ -28,9 +28,9 @@ class XlmRoBertaForSequenceClassification(SequenceClassifier):
     A row is scored once for each time a job reads the column: writing, collecting, filtering, joining or
     grouping scores once. A global sort (`orderBy`) of the answers scores every row twice, because Spark first
     runs what stands below it to sample the ranges of the sort: write or cache the answers, then sort. `take`
-    and `limit` score only the rows that they give; but `show`, and a limit behind a `select`, a filter or the
-    numeric columns, score at least a batch of thousands, because Spark takes no limit below two projections.
-    To look at a few answers of a large table limit what goes in: `model.transform(df.limit(20)).show()`.
+    and `limit` score only the rows that they give; `show`, and a limit behind a `select`, a filter or the
+    numeric columns, score a few dozen rows or more, because Spark takes no limit below two projections and
+    reads answers until it has enough. `model.transform(df.limit(20)).show()` scores exactly those.
 
     Example::
 
