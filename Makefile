@@ -1,7 +1,7 @@
 # make demo            what this project does, on its own texts; installs what it needs first
 # make demo INPUT=f    the same on your file (CSV, JSON lines, Parquet, plain text); TEXT=column names its texts
 # make test            every check and test of the main environment
-# make test-matrix     the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster
+# make test-matrix     the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster, Connect
 # make test-peers      what this package exports, loaded by transformers 4.57 and 5; records what they answered
 # make docs            the documentation as a site, in build/docs/index.html
 # make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
