@@ -15,7 +15,7 @@ from sparkxlmr.presets.hub_secrets import shown
 from sparkxlmr.presets.open_model_folder import Model, is_model, open_folder, open_model
 
 #: what a model's folder may be called to be found by its name
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,254}")
 
 
 def open_named(handle: str | PathLike[str], places: Sequence[str] = ()) -> Model:

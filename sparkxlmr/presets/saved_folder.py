@@ -86,16 +86,20 @@ def saved_folder(path: str | PathLike[str]) -> SavedFolder:
             is not installed.
     """
     folder: SavedFolder
+    why = ""
     if isinstance(path, str) and is_url(path) and not path.startswith("file:"):
         folder = RemoteFolder(path)
         if folder.names(""):
             return folder
     else:
-        for place in local_paths(path):
-            if place.is_dir():
-                return LocalFolder(place)
+        try:
+            for place in local_paths(path):
+                if place.is_dir():
+                    return LocalFolder(place)
+        except (OSError, RuntimeError) as error:  # a name that no folder can have, the home of nobody
+            why = f" ({getattr(error, 'strerror', None) or error})"
     raise PresetNotFoundError(
-        f"There is no folder {shown(path) if isinstance(path, str) else path}",
+        f"There is no folder {shown(path) if isinstance(path, str) else path}{why}",
         "the folder of a saved pipeline, or its URL",
         "check the path",
     )

@@ -53,8 +53,10 @@ def _stages(folder: SavedFolder, below: str, depth: int) -> Iterator[StageRecord
     place = f"{below}/stages".lstrip("/")
     there = folder.names(place)
     uids = metadata.get("paramMap", {}).get("stageUids")
-    if not isinstance(uids, list) or depth > _DEEPEST:
+    if not isinstance(uids, list):
         raise _damaged(folder, below, "its metadata name no stages")
+    if depth > _DEEPEST:
+        raise _damaged(folder, below, f"pipelines inside pipelines, more than {_DEEPEST} deep")
     for number, uid in enumerate(uids):
         # A stage's folder is called 00_uid.
         named = [name for name in there if name.partition("_")[0].isdecimal()]

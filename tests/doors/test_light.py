@@ -215,6 +215,13 @@ def test_a_saved_pipeline_that_is_not_whole_is_refused(damaged, tmp_path):
     shutil.rmtree(stage)
     with pytest.raises(DamagedModelError, match=r"not whole: stage 6 \(AlbertFor"):
         LightPipeline.load(damaged)
+    rewrite(damaged, lambda metadata: metadata["paramMap"].update(stageUids=["x", "x"]))
+    shutil.rmtree(damaged / "stages")
+    for number in range(2):
+        (damaged / "stages").mkdir(exist_ok=True)
+        (damaged / "stages" / f"{number}_x").symlink_to(damaged)
+    with pytest.raises(DamagedModelError, match="more than 16 deep"):
+        LightPipeline.load(damaged)
 
 
 def rewrite(folder, change):
@@ -360,6 +367,11 @@ def test_a_pipeline_is_found_by_name_or_built_around_a_model(saved, df, fixtures
     assert list(pretrained._candidates("xlm_roberta_tiny_language_id", None)) == []
     elsewhere = PretrainedPipeline("topics", remote_loc=tmp_path / "models")
     assert elsewhere.annotate(TEXTS[0]) == topics.annotate(TEXTS[0])
+    for impossible in ("a" * 5000, "~no_such_user/mine", "a\0b"):
+        with pytest.raises(PresetNotFoundError):
+            PretrainedPipeline(impossible)
+        with pytest.raises(PresetNotFoundError, match="There is no folder"):
+            LightPipeline.load(impossible)
     with pytest.raises(PresetNotFoundError, match="no model 'nothing'"):
         PretrainedPipeline("nothing")
     with pytest.raises(ValueError, match="was given no name"):
