@@ -25,7 +25,7 @@ from sparkxlmr.presets.preset import KERAS_HUB, Preset
 FORMAT = 1
 #: Bytes of a row.
 CHUNK = 8 << 20
-# Of a file, which is made in its full size before its rows are read; no file system takes much more.
+# Of a file: no model has a larger one, and what is looked for in a folder grows with it.
 _MOST_BYTES = 1 << 40
 #: Files that the answers do not depend on, and that opening a preset does.
 BESIDE = ("metadata.json", "tokenizer.json")

@@ -20,6 +20,8 @@ _UNFITTED = ("pyspark.ml.pipeline.Pipeline", "org.apache.spark.ml.Pipeline")
 COLUMNS = ["file", "part", "data"]
 #: Pipelines in pipelines; a folder that links to itself has no end.
 _DEEPEST = 16
+# Bytes in a group of rows beside the files' own, at most.
+_NAMES_AND_NUMBERS = 1 << 20
 
 
 def read_pipeline(path: str | PathLike[str]) -> list[StageRecord]:
@@ -93,28 +95,51 @@ def read_files(folder: SavedFolder, below: str, target: Path, sizes: Mapping[str
     """Put the files of a saved stage's Parquet files (rows of file, part, data) into `target`.
 
     A row is held at a time. Raises DamagedModelError where a row is none of those files or has another size,
-    or a file is called something that leaves the folder; missing rows are found by the files' hashes.
+    rows are missing, a table says that it holds more than those files, or a file is called something that
+    leaves the folder.
     """
     import pyarrow
     from pyarrow import parquet
 
-    for name, size in sizes.items():
+    parts: dict[str, set[int]] = {name: set() for name in sizes}
+    for name in sizes:
         place = target / inside(name)
         place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("wb") as made:
-            made.truncate(size)
+        place.touch()
     for table in files_below(folder, below, ".parquet"):
         try:
             with folder.open(table) as source, parquet.ParquetFile(source) as rows:
+                _check_groups(rows.metadata, sizes, f"{folder.shown}/{table}")
                 for batch in rows.iter_batches(batch_size=1, columns=COLUMNS):
                     for row in batch.to_pylist():
                         _put(target, sizes, row, f"{folder.shown}/{table}")
+                        parts[row[COLUMNS[0]]].add(row[COLUMNS[1]])
         except (pyarrow.ArrowException, OSError) as error:
             raise DamagedModelError(
                 f"The model's bytes cannot be read from {folder.shown}/{table} ({error!s:.200})",
                 "the Parquet files of a saved stage",
                 "save the pipeline again",
             ) from error
+    for name, size in sizes.items():
+        there, wanted = len(parts[name]), -(-size // CHUNK)
+        if there != wanted:
+            raise DamagedModelError(
+                f"The model in {folder.shown}/{below} is not what was saved: {name} has {there} parts",
+                f"{wanted} parts",
+                "save the pipeline again, or restore the folder from a copy",
+            )
+
+
+def _check_groups(told: Any, sizes: Mapping[str, int], source: str) -> None:
+    """That no group of rows unpacks to more than all of the files: a few bytes can stand for gigabytes."""
+    groups = (told.row_group(number).total_byte_size for number in range(told.num_row_groups))
+    largest = max(groups, default=0)
+    if largest > sum(sizes.values()) + _NAMES_AND_NUMBERS:
+        raise DamagedModelError(
+            f"{source} unpacks to {largest} bytes",
+            f"at most the {sum(sizes.values())} bytes of {', '.join(sizes)}",
+            "save the pipeline again",
+        )
 
 
 def _put(target: Path, sizes: Mapping[str, int], row: Any, source: str) -> None:

@@ -11,6 +11,8 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from pyspark.ml import Pipeline, PipelineModel, Transformer
 from pyspark.ml.feature import StringIndexer
@@ -207,8 +209,13 @@ def test_a_saved_pipeline_that_is_not_whole_is_refused(damaged, tmp_path):
         parquet.write_bytes(data)
         with pytest.raises(DamagedModelError):
             LightPipeline.load(damaged)
+    bomb = {"file": ["model"], "part": pyarrow.array([0], pyarrow.int32()), "data": [bytes(64 << 20)]}
+    pyarrow.parquet.write_table(pyarrow.table(bomb), parquet, compression="zstd")
+    assert parquet.stat().st_size < 1 << 16
+    with pytest.raises(DamagedModelError, match=r"unpacks to 6710\d{4} bytes"):
+        LightPipeline.load(damaged)
     parquet.unlink()
-    with pytest.raises(DamagedModelError, match="not what was saved"):
+    with pytest.raises(DamagedModelError, match=r"not what was saved: .* has 0 parts"):
         LightPipeline.load(damaged)
     left = [path.name for path in (tmp_path / "home" / "models").iterdir() if path.name.startswith(".")]
     assert left == [], "what was begun is gone"
