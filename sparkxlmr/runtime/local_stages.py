@@ -122,7 +122,14 @@ def input_columns(
 def assembled(record: StageRecord, plan: Plan) -> Step:
     """DocumentAssembler. The rows' own metadata go to the first one of a pipeline."""
     first = not plan.types
-    text, output = plan.reads_text(required(record, "inputCol")), required(record, "outputCol")
+    name, output = required(record, "inputCol"), required(record, "outputCol")
+    if plan.find(name) is not None:
+        raise InputError(
+            f"{record.name}: inputCol {name!r} holds annotations",
+            "a column of texts",
+            "name the texts' column",
+        )
+    text = plan.reads_text(name)
     mode = record.chosen.get("cleanupMode") or "disabled"
     plan.types[output] = DOCUMENT
 

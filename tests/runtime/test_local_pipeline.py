@@ -221,6 +221,7 @@ def test_stages_of_others_are_refused_or_left_out():
      ([DOCUMENT, stage("TokenizerModel", inputCols=["document"])], "outputCol is not set"),
      ([DOCUMENT, TOKEN_OF_DOCUMENT, stage("SentenceDetector", inputCols=["token"], outputCol="s")],
       r"column 'token' holds type token.*'document' \(document\), 'token' \(token\)"),
+     ([DOCUMENT, stage("DocumentAssembler", inputCol="document", outputCol="d")], "holds annotations"),
      ([DOCUMENT, stage("Finisher", inputCols=["nothing"])], "there is no annotation column 'nothing'"),
      ([DOCUMENT, stage("TokenizerModel", inputCols=["document"], outputCol="t", infixPatterns=["("])], r"\("),
      ([DOCUMENT, stage("XlmRoBertaForMaskedLM", inputCols=["document"], outputCol="f")], "has no model")],
