@@ -1,7 +1,7 @@
 # make demo            what this project does, on its own texts; installs what it needs first
 # make demo INPUT=f    the same on your file (CSV, JSON lines, Parquet, plain text); TEXT=column names its texts
-# make test            every check and test of the main environment
-# make test-matrix     the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster, Connect
+# make test            every check and test of the main environment on one machine
+# make test-matrix     executors of their own, and the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster, Connect
 # make test-peers      what this package exports, loaded by transformers 4.57 and 5; records what they answered
 # make docs            the documentation as a site, in build/docs/index.html
 # make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
@@ -13,7 +13,9 @@ VENV_PYTHON := .venv/bin/python
 SETUP := tests/environments/environment.py
 MATRIX := tests/environments/matrix.py
 # These share one Spark session, and Spark takes the cores itself: one process; all others run side by side.
-SPARK_TESTS := tests/spark tests/stages tests/cluster tests/doors tests/docs/test_pages_with_spark.py
+SPARK_TESTS := tests/spark tests/stages tests/doors tests/docs/test_pages_with_spark.py
+# Executors in JVMs of their own take minutes: a part of the matrix.
+CLUSTER_TESTS := tests/cluster
 
 .PHONY: help demo test test-matrix test-peers docs cluster-env clean
 
@@ -31,7 +33,7 @@ test:
 ifdef PYTEST_ARGS
 	$(VENV_PYTHON) -m pytest --doctest-modules $(PYTEST_ARGS)
 else
-	$(VENV_PYTHON) -m pytest --doctest-modules sparkxlmr tests $(SPARK_TESTS:%=--ignore=%) -n auto --maxprocesses 4 --dist loadfile
+	$(VENV_PYTHON) -m pytest --doctest-modules sparkxlmr tests $(patsubst %,--ignore=%,$(SPARK_TESTS) $(CLUSTER_TESTS)) -n auto --maxprocesses 4 --dist loadfile
 	$(VENV_PYTHON) -m pytest $(SPARK_TESTS)
 endif
 

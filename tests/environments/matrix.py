@@ -6,6 +6,7 @@
 
 | part | environment | what runs there |
 |---|---|---|
+| cluster | the main one | jobs on executors in JVMs of their own (`local-cluster`) |
 | spark35 | Spark 3.5 with the pandas, numpy and pyarrow of its time | all tests that need Spark |
 | swap | both Sparks | a pipeline saved by each, read by the other |
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
@@ -43,6 +44,11 @@ assert importlib.util.find_spec("tensorflow") is None, "TensorFlow is installed"
 print(sparkxlmr.__file__)
 assert ".envs" in sparkxlmr.__file__, "this is the checkout, not the wheel"
 """
+
+
+def cluster() -> None:
+    """Jobs on executors in JVMs of their own, in the environment of `make test`."""
+    run(prepare_checkout("test"), "-m", "pytest", "tests/cluster", cwd=CHECKOUT)
 
 
 def oldest_python() -> Path:
@@ -159,6 +165,7 @@ def _spark() -> list[str]:
 
 
 PARTS: dict[str, Callable[[], None]] = {
+    "cluster": cluster,
     "spark35": spark35,
     "swap": swap,
     "wheel": wheel,
