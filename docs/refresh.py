@@ -5,9 +5,9 @@
     python docs/refresh.py --picture  # also records `make demo` anew as docs/images/demo.svg
     python docs/refresh.py --check    # changes nothing; exit code 1 where the tables are out of date
 
-The numbers of a model come from its `metrics.json` (`evaluate.py` beside it writes that file), the speed
-from `benchmarks/results/language_id_speed.jsonl` (`benchmarks/language_id_speed.py`), the settings from the
-stages' classes.
+The numbers of a model come from its `metrics.json` (`evaluate.py` beside it writes that file), times from
+`benchmarks/results` (each file there is written by the script of its name), the settings from the stages'
+classes.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
 MODELS = ROOT / "models"
-SPEED = ROOT / "benchmarks" / "results" / "language_id_speed.jsonl"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def model_numbers() -> str:
-    """The built-in models beside their baselines, one row each, and the speed of one of them."""
-    speed = [json.loads(line) for line in SPEED.read_text("utf-8").splitlines()]
-    pipeline = next(line for line in speed if line["what"] == "pipeline")
+    """The built-in models beside their baselines, one row each, and how quick one of them is."""
+    pipeline = _measured("language_id_speed", "pipeline")
+    light = _measured("light_start", "PretrainedPipeline")
     rows = [
         "| model | what it does | numbers | on texts it has not seen | beside it |",
         "|---|---|---|---|---|",
@@ -50,9 +50,16 @@ def model_numbers() -> str:
             f"Together {size / 1e6:.0f} MB, compiled bundles included. With the first of them the whole "
             f"pipeline (read Parquet, assemble, classify, write) does {pipeline['documents_per_second']:,} "
             f"documents a second on {pipeline['cores']} cores ({pipeline['machine'].split(',')[0]}): "
-            "`benchmarks/language_id_speed.py`.",
+            "`benchmarks/language_id_speed.py`. Without Spark a new process gives its first answer after "
+            f"{light['seconds']:.2f} s: `benchmarks/light_start.py`.",
         ]
     )
+
+
+def _measured(script: str, what: str) -> dict[str, Any]:
+    lines = (RESULTS / f"{script}.jsonl").read_text("utf-8").splitlines()
+    found: dict[str, Any] = next(line for line in map(json.loads, lines) if line["what"] == what)
+    return found
 
 
 def _metrics(name: str) -> dict[str, Any]:
