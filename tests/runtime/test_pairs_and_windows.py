@@ -13,12 +13,13 @@ from sparkxlmr.runtime.predictor import Predictor
 FOLDERS = {name: f"hugging_face/{name}_sequence_classification" for name in ("xlmr", "albert")}
 
 
-@pytest.fixture(params=sorted(FOLDERS))
+@pytest.fixture(params=["xlmr-openvino", "albert-openvino", "albert-tensorflow"])
 def peer(request, fixtures, opened):
-    """A family's predictor and tokenizer, and what Hugging Face says."""
-    folder = FOLDERS[request.param]
+    """A family's predictor, in an engine, and tokenizer, and what Hugging Face says."""
+    family, engine = request.param.split("-")
+    folder = FOLDERS[family]
     expected = json.loads((fixtures / folder / "expected_stages.json").read_text("utf-8"))
-    predictor = opened(folder)
+    predictor = opened(folder, engine)
     return predictor, predictor._tokenizer, expected
 
 
