@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 MODEL = "xlm_roberta_tiny_language_id"
 RESULTS = Path(__file__).parent / "results" / "language_id_speed.jsonl"
@@ -108,6 +109,14 @@ def record(what: str, rows: int, cores: int, seconds: list[float]) -> dict[str, 
     }
 
 
+def write_records(file: Path, records: list[dict[str, Any]]) -> None:
+    """One JSON line a record, into the file and onto the screen."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(json.dumps(line) + "\n" for line in records), "utf-8")
+    for line in records:
+        print(json.dumps(line))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -116,10 +125,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     records = measure(arguments.rows, arguments.repeats)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("".join(json.dumps(line) + "\n" for line in records), "utf-8")
-    for line in records:
-        print(json.dumps(line))
+    write_records(RESULTS, records)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ benchmarks/results/light_start.jsonl: medians, spread, and the machine's load.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import statistics
@@ -22,7 +21,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from language_id_speed import MODEL, machine
+from language_id_speed import MODEL, machine, write_records
 
 RESULTS = Path(__file__).parent / "results" / "light_start.jsonl"
 TEXT = "Dies ist ein deutscher Satz."
@@ -102,10 +101,7 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=15)
     records = measure(parser.parse_args().repeats)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("".join(json.dumps(line) + "\n" for line in records), "utf-8")
-    for line in records:
-        print(json.dumps(line))
+    write_records(RESULTS, records)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from sparkxlmr.errors import InputError
 from sparkxlmr.text.annotation import DOCUMENT, Annotation
 from sparkxlmr.text.annotation_html import AnnotatedText, AnnotatedTexts, annotation_html, annotations_html
 from sparkxlmr.text.score_text import own_score
@@ -57,18 +56,11 @@ def read(df: DataFrame, column: str, n: int = 5, text: str | None = None) -> Ann
     Raises:
         InputError: a column is missing, or holds no annotations.
     """
-    from sparkxlmr.spark.annotation import annotator_type, is_annotation_field, quoted
-    from sparkxlmr.spark.annotator import find_field
+    from sparkxlmr.spark.annotation import annotator_type, quoted
+    from sparkxlmr.spark.annotator import find_annotations
 
-    fields = [find_field(df, name, "show()") for name in (text, column) if name is not None]
-    for field in fields:
-        if not is_annotation_field(field):
-            there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"
-            raise InputError(
-                f"show(): column {field.name!r} has type {field.dataType.simpleString()}",
-                f"one of the annotation columns there: {there}",
-                "name an annotation column",
-            )
+    named = [name for name in (text, column) if name is not None]
+    fields = [find_annotations(df, name, "show()", "name an annotation column") for name in named]
     if text is None:
         fields = [f for f in df.schema if annotator_type(f) == DOCUMENT][:1] + fields
     names = list(dict.fromkeys(field.name for field in fields))

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from sparkxlmr.errors import OutputError
@@ -32,6 +32,14 @@ def known_sha256_of(path: Path) -> str:
     if key not in _HASHES:
         _HASHES[key] = sha256_of(path)
     return _HASHES[key]
+
+
+def sha256_of_files(folder: Path, files: Iterable[Path]) -> str:
+    """One SHA-256 (hex) over files below ``folder``, in the order given, their names included."""
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.relative_to(folder).as_posix()}\0{known_sha256_of(path)}\n".encode())
+    return total.hexdigest()
 
 
 def partial_path(folder: Path, purpose: str) -> Path:

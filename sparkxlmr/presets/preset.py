@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -16,7 +15,7 @@ from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundE
 from sparkxlmr.presets import hugging_face, hugging_face_weights, keras_hub, keras_hub_weights, tables
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, Description, default_labels
-from sparkxlmr.presets.files import known_sha256_of
+from sparkxlmr.presets.files import known_sha256_of, sha256_of_files
 from sparkxlmr.presets.handles import resolve
 from sparkxlmr.text.families import tokenizer_for
 from sparkxlmr.text.tokenizer import SentencePieceTokenizer
@@ -232,10 +231,7 @@ class Preset(Description):
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
-        total = hashlib.sha256()
-        for path in self.files():
-            total.update(f"{path.relative_to(self.path).as_posix()}\0{known_sha256_of(path)}\n".encode())
-        return total.hexdigest()
+        return sha256_of_files(self.path, self.files())
 
     def _weights_files(self) -> list[Path]:
         if self.layout == HUGGING_FACE:

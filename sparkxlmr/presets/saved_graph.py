@@ -12,7 +12,6 @@ siblings say what is refused), and an engine makes a bundle of them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
 from sparkxlmr.presets import tensorflow_folder
 from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH
-from sparkxlmr.presets.files import known_sha256_of
+from sparkxlmr.presets.files import sha256_of_files
 from sparkxlmr.presets.graph_facts import GraphFacts, Shape
 from sparkxlmr.presets.hugging_face import ALBERT_NORMALIZATION, POSITION_OFFSET
 from sparkxlmr.presets.onnx_file import onnx_facts
@@ -179,10 +178,7 @@ class SavedGraph:
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over :meth:`files`, their names relative to the folder included."""
-        total = hashlib.sha256()
-        for path in self.files():
-            total.update(f"{path.relative_to(self.path).as_posix()}\0{known_sha256_of(path)}\n".encode())
-        return total.hexdigest()
+        return sha256_of_files(self.path, self.files())
 
 
 def is_saved_graph(folder: Path) -> bool:

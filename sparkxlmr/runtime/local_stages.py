@@ -23,6 +23,7 @@ from sparkxlmr.runtime.row_annotations import categories, filled_masks, sentence
 from sparkxlmr.runtime.row_classifier import classify_rows
 from sparkxlmr.runtime.row_embedder import embed_rows
 from sparkxlmr.runtime.row_mask_filler import fill_rows
+from sparkxlmr.runtime.stage_checks import check_labels, no_model
 from sparkxlmr.runtime.stage_options import embedding_options, fill_options, row_options
 from sparkxlmr.runtime.stage_record import StageRecord
 from sparkxlmr.text.annotate import Finder, documents, sentences, tokens, valid_text
@@ -170,12 +171,7 @@ def classified(record: StageRecord, plan: Plan) -> Step:
     source = input_columns(record, plan, (DOCUMENT,), (TOKEN,))[DOCUMENT]
     output, pair = required(record, "outputCol"), record.chosen.get("pairCol")
     bundle, reader = opened(record, "text_classifier")
-    if len(set(bundle.labels)) != len(bundle.labels):
-        raise NotAPresetError(
-            f"{record.name}: labels of the model {record.chosen.model} are called alike",
-            "a name of its own for each label",
-            "rename them in the preset's task.json (classes)",
-        )
+    check_labels(record.name, record.chosen.model, bundle.labels)
     options = row_options(record.chosen, bundle)
     seconds = None if pair is None else second_texts(record, plan, pair)
     plan.types[output] = CATEGORY
@@ -285,11 +281,7 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
     """
     chosen, model = record.chosen, record.model
     if model is None:
-        raise SettingError(
-            f"{record.name} has no model",
-            "one that was pretrained or saved",
-            f"begin with {record.name}.pretrained()",
-        )
+        raise no_model(record.name)
     if task == Encoder.kind and isinstance(model, Preset):
         model = Encoder.of(model)
     engine = engine_for(model, chosen.get("engine") or "auto", gpu_visible())

@@ -50,6 +50,19 @@ def find_field(df: DataFrame, name: str, stage: str) -> StructField:
     )
 
 
+def find_annotations(df: DataFrame, name: str, stage: str, remedy: str) -> StructField:
+    """As :func:`find_field`, for a column of annotations of any type; InputError also where it holds none."""
+    field = find_field(df, name, stage)
+    if not is_annotation_field(field):
+        there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"
+        raise InputError(
+            f"{stage}: column {field.name!r} has type {field.dataType.simpleString()}",
+            f"one of the annotation columns there: {there}",
+            remedy,
+        )
+    return field
+
+
 class AnnotatorSettings(Settings):
     """The columns of an annotator, and the rules of their types. Of transformers and estimators alike."""
 

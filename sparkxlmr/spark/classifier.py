@@ -8,9 +8,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import CharType, StringType, VarcharType
 
-from sparkxlmr.errors import InputError, NotAPresetError
+from sparkxlmr.errors import InputError
 from sparkxlmr.presets.open_model_folder import Model
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.stage_checks import check_labels
 from sparkxlmr.runtime.stage_options import row_options
 from sparkxlmr.spark import scoring
 from sparkxlmr.spark.annotation import (
@@ -73,12 +74,7 @@ class SequenceClassifier(ModelAnnotator):
         return list(self.model.labels)
 
     def _check_model(self, model: Model) -> None:
-        if len(set(model.labels)) != len(model.labels):
-            raise NotAPresetError(
-                f"{type(self).__name__}: labels of the model {model.path} are called alike",
-                "a name of its own for each label",
-                "rename them in the preset's task.json (classes), or in assets/labels.txt",
-            )
+        check_labels(type(self).__name__, model.path, model.labels)
 
     def _check_settings(self, bundle: Bundle) -> None:
         row_options(self._chosen(), bundle)

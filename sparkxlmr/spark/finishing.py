@@ -10,9 +10,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField
 
-from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.errors import SettingError
 from sparkxlmr.spark.annotation import is_annotation_field, quoted
-from sparkxlmr.spark.annotator import find_field
+from sparkxlmr.spark.annotator import find_annotations
 from sparkxlmr.spark.compat import case_sensitive
 from sparkxlmr.spark.params import Settings, param
 
@@ -30,16 +30,8 @@ class FinisherBase(Settings, Transformer, DefaultParamsReadable, DefaultParamsWr
     def _input_fields(self, df: DataFrame) -> list[StructField]:
         """The fields of the input columns; InputError where one is missing or holds no annotations."""
         stage = type(self).__name__
-        fields = [find_field(df, name, stage) for name in self.required("inputCols")]
-        for field in fields:
-            if not is_annotation_field(field):
-                there = ", ".join(repr(f.name) for f in df.schema if is_annotation_field(f)) or "(none)"
-                raise InputError(
-                    f"{stage}: column {field.name!r} has type {field.dataType.simpleString()}",
-                    f"one of the annotation columns there: {there}",
-                    "name an annotation column with setInputCols",
-                )
-        return fields
+        remedy = "name an annotation column with setInputCols"
+        return [find_annotations(df, name, stage, remedy) for name in self.required("inputCols")]
 
     def _output_names(self, inputs: list[str]) -> list[str]:
         """A name for each input; SettingError where outputCols gives another number, or one twice."""

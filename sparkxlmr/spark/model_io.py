@@ -16,13 +16,14 @@ from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.errors import DamagedModelError, NotAPresetError
 from sparkxlmr.presets.handles import resolve
 from sparkxlmr.presets.hub_fsspec import is_url
 from sparkxlmr.presets.hub_secrets import shown
 from sparkxlmr.presets.open_model_folder import Model, open_folder
 from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.presets.stored_model import CHUNK, describe, files_of, inside, kept
+from sparkxlmr.runtime.stage_checks import no_model
 from sparkxlmr.spark.compat import is_connect, metadata_session
 
 #: Bytes of the rows written or read in one go: the driver never holds more than one group.
@@ -178,10 +179,7 @@ class ModelStage:
     def model(self) -> Model:
         """The model that this stage runs. SettingError where none was given."""
         if self._model is None:
-            name = type(self).__name__
-            raise SettingError(
-                f"{name} has no model", "one that was pretrained or saved", f"begin with {name}.pretrained()"
-            )
+            raise no_model(type(self).__name__)
         return self._model
 
     def withModel(self, model: Model) -> Any:

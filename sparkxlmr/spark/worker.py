@@ -66,7 +66,7 @@ def score_batches(
         seconds = [row[0] if row else None for row in rows]
         return classify_rows([row[1:] if row else None for row in rows], model.logits, options, seconds)
 
-    return _answered(wire, columns, growing(documents), answer)
+    return _answered(wire, columns, documents, answer)
 
 
 def fill_batches(
@@ -74,8 +74,7 @@ def fill_batches(
 ) -> Iterator[pd.DataFrame]:
     """As :func:`score_batches`, for a masked language model; `settings` are those of :class:`FillOptions`."""
     options = FillOptions(**settings)
-    parts = growing(documents)
-    return _answered(wire, columns, parts, lambda rows, model: fill_rows(rows, model.fill, options))
+    return _answered(wire, columns, documents, lambda rows, model: fill_rows(rows, model.fill, options))
 
 
 def embed_batches(
@@ -86,7 +85,7 @@ def embed_batches(
     Answered in parts of few texts: on its way to Spark each number is a Python object.
     """
     options = EmbedOptions(**settings)
-    parts = (part for batch in growing(documents) for part in _in_parts(batch, MOST_VECTORS))
+    parts = (part for batch in documents for part in _in_parts(batch, MOST_VECTORS))
     return _answered(wire, columns, parts, lambda rows, model: embed_rows(rows, model.embed, options))
 
 
@@ -127,7 +126,7 @@ def _answered(
 ) -> Iterator[pd.DataFrame]:
     """`answer(rows, model)` for each batch; the model is loaded when the first row arrives."""
     ref = ModelRef.from_wire(wire)
-    for batch in documents:
+    for batch in growing(documents):
         started = time.perf_counter()
         rows = [texts_of(value) for value in batch.tolist()]
         answers = answer(rows, predictor_for(ref))

@@ -1,0 +1,29 @@
+"""What a stage's model is refused for, on Spark and without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparkxlmr.errors import NotAPresetError, SettingError
+
+
+def check_labels(stage: str, model: object, labels: Sequence[str]) -> None:
+    """Refuse a classifier whose labels could not be told apart in an annotation's metadata.
+
+    `model` names or locates it for the message. Raises NotAPresetError.
+
+    >>> check_labels("AStage", "a_model", ["World", "Sports"])
+    """
+    if len(set(labels)) != len(labels):
+        raise NotAPresetError(
+            f"{stage}: labels of the model {model} are called alike",
+            "a name of its own for each label",
+            "rename them in the preset's task.json (classes), or in assets/labels.txt",
+        )
+
+
+def no_model(stage: str) -> SettingError:
+    """The error of a stage that was constructed and given no model."""
+    return SettingError(
+        f"{stage} has no model", "one that was pretrained or saved", f"begin with {stage}.pretrained()"
+    )
