@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import EngineError, SettingError
@@ -11,6 +12,9 @@ from sparkxlmr.runtime.engines import available, engine_named, engine_names
 if TYPE_CHECKING:
     from sparkxlmr.presets.open_model_folder import Model
 
+#: Environment variable, read on the driver: the precision that "auto" means. For clusters of mixed CPUs whose
+#: answers must be equal, and for whoever compares scores.
+PRECISION = "SPARKXLMR_PRECISION"
 _log = logging.getLogger(__name__)
 
 
@@ -81,20 +85,24 @@ def require_installed(name: str) -> str:
 
 
 def resolve_precision(precision: str, engine: str) -> str:
-    """The precision that runs. `"auto"` is float32: exact; narrower ones are the user's choice.
+    """The precision that runs. `"auto"` is what the environment variable `SPARKXLMR_PRECISION` says, else
+    float32.
 
     Raises SettingError where the engine has no such precision.
 
-    >>> resolve_precision("auto", "openvino"), resolve_precision("bfloat16", "openvino")
-    ('float32', 'bfloat16')
+    >>> resolve_precision("bfloat16", "openvino")
+    'bfloat16'
     """
-    choices = engine_named(engine).precisions
-    if precision == "auto":
+    asked, said_by = precision, "The precision"
+    if asked == "auto":
+        asked, said_by = os.environ.get(PRECISION, "").strip() or "auto", PRECISION
+    if asked == "auto":
         return "float32"
-    if precision not in choices:
+    choices = engine_named(engine).precisions
+    if asked not in choices:
         raise SettingError(
-            f"The precision is {precision!r}",
+            f"{said_by} is {asked!r}",
             f"'auto' or one of {choices}, which the engine {engine} has",
             "set one of these, or another engine",
         )
-    return precision
+    return asked

@@ -64,7 +64,17 @@ def test_precision():
     assert resolve_precision("auto", "tensorflow") == "float32"
     assert resolve_precision("bfloat16", "openvino") == "bfloat16"
     with pytest.raises(SettingError, match="'auto' or one of"):
-        resolve_precision("bfloat16", "tensorflow")
+        resolve_precision("int2", "openvino")
+
+
+def test_the_environment_says_what_auto_means(monkeypatch):
+    monkeypatch.setenv(engine_choice.PRECISION, "bfloat16")
+    assert resolve_precision("auto", "openvino") == "bfloat16"
+    assert resolve_precision("float32", "openvino") == "float32"
+    monkeypatch.setenv(engine_choice.PRECISION, "int2")
+    with pytest.raises(SettingError, match="SPARKXLMR_PRECISION is 'int2'"):
+        resolve_precision("auto", "openvino")
+    assert resolve_precision("float32", "openvino") == "float32"
 
 
 def test_names_and_choice_import_no_framework():
