@@ -27,7 +27,7 @@ from sparkxlmr.presets.files import sha256_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-# A preset keeps its bundles two folders below itself: <preset>/bundles/<engine>.
+# A preset keeps its bundles two folders below itself: <preset>/bundles/<engine>, or <engine>-int8.
 BUNDLES = "bundles"
 _UP_TO_PRESET = "../../"
 # A manifest of a model is a few kB; with 100,000 labels a few MB.
@@ -50,14 +50,16 @@ class Manifest:
     """What `manifest.json` holds. It checks itself at birth and raises DamagedModelError.
 
     - `family`, `task`: as in the preset (``"xlm_roberta"``, ``"text_classifier"``).
-    - `engine`: whose files these are; `precisions`: what they can be run in.
+    - `engine`: whose files these are; `precisions`: what they can be run in (`("int8",)` alone where the
+      weights are int8).
     - `max_length`: tokens of the longest text the model takes, special tokens included.
     - `labels`: names of a classifier's classes in the order of the logits; none of another task.
     - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``), or
       None.
     - `tokenizer`: `{"family": ..., "file": logical name}`, and under `"settings"` the family's own (names to
       plain values) where the preset has any.
-    - `source`: content hash of the preset this was compiled from; `revision`: of the engine's compiler.
+    - `source`: content hash of the preset this was compiled from (int8: and of how it was quantised);
+      `revision`: of the engine's compiler.
     - `files`: logical name to BundleFile.
     """
 
@@ -244,7 +246,7 @@ class Bundle:
         if self.folder.parent.name != BUNDLES:
             raise DamagedModelError(
                 f"The bundle in {self.folder} refers to {path!r}, a file of its preset",
-                f"to be in the preset's folder {BUNDLES}/{self.engine}",
+                f"to be in the preset's folder {BUNDLES}/{self.folder.name}",
                 "move the whole preset, not its bundle alone",
             )
         return self.folder.parent.parent / path.removeprefix(_UP_TO_PRESET)

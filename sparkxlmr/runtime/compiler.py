@@ -27,6 +27,7 @@ from sparkxlmr.runtime.bundle import (
 )
 from sparkxlmr.runtime.engine_choice import require_installed, require_readable
 from sparkxlmr.runtime.engines import engine_named
+from sparkxlmr.runtime.quantization import Form, form_of
 
 #: Kinds of models that engines run.
 TASKS = ("text_classifier", "masked_lm", Encoder.kind)
@@ -34,14 +35,21 @@ _VOCABULARY = "vocabulary.spm"
 _log = logging.getLogger(__name__)
 
 
-def compile_bundle(preset: Model, engine: str, folder: str | Path) -> Bundle:
+def compile_bundle(
+    preset: Model, engine: str, folder: str | Path, precision: str = "float32", quantization: str = "auto"
+) -> Bundle:
     """Compiles the preset, or the compiled model of another library, for the engine into `folder`, whole or
     not at all; a bundle there is replaced.
 
-    In the preset's own `bundles/<engine>` the bundle refers to the preset's vocabulary, elsewhere it holds a
-    copy. Raises NotAPresetError where the preset has no head or no tokenizer, SettingError where the engine
-    does not read what the model lies in, EngineError where the engine is not installed, OutputError where the
-    folder cannot be written, and what reading the weights raises.
+    A bundle has one of two forms: weights as floats, which runs in all precisions of the engine but int8, or
+    weights as int8, which runs in that alone and is made as `quantization` says (see
+    :mod:`~sparkxlmr.runtime.quantization`). The manifest's `precisions` tell them apart.
+
+    In the preset's own `bundles/<engine>` (`bundles/<engine>-int8`) the bundle refers to the preset's
+    vocabulary, elsewhere it holds a copy. Raises NotAPresetError where the preset has no head or no
+    tokenizer, SettingError where the engine does not read what the model lies in or has no such precision,
+    EngineError where the engine is not installed, OutputError where the folder cannot be written, and what
+    reading the weights raises.
     """
     kind = preset.task_kind
     if kind not in TASKS:
@@ -53,18 +61,19 @@ def compile_bundle(preset: Model, engine: str, folder: str | Path) -> Bundle:
     vocabulary = preset.text_tokenizer().proto  # what fits neither family nor weights is refused here
     require_readable(preset, engine)
     require_installed(engine)
+    form = form_of(preset, engine, precision, quantization)
     folder = Path(folder).absolute()
     partial = partial_path(folder.parent, "compiling")
     try:
         partial.mkdir(parents=True)
-        files = describe_files(partial, engine_named(engine).compile(preset, partial))
+        files = describe_files(partial, form.compile(preset, engine, partial))
         file = preset.vocabulary_path
-        if folder == _own_folder(preset, engine) and file.read_bytes() == vocabulary:
+        if folder == _own_folder(preset, engine, form) and file.read_bytes() == vocabulary:
             files[_VOCABULARY] = describe_file(file, Path(os.path.relpath(file, folder)).as_posix())
         else:
             (partial / _VOCABULARY).write_bytes(vocabulary)
             files[_VOCABULARY] = describe_file(partial / _VOCABULARY, _VOCABULARY)
-        manifest = _manifest(preset, engine, files)
+        manifest = _manifest(preset, engine, form, files)
         (partial / MANIFEST).write_bytes(manifest.to_bytes())
         to_disk(partial)
         _replace(partial, folder)
@@ -81,8 +90,9 @@ def compile_bundle(preset: Model, engine: str, folder: str | Path) -> Bundle:
     return Bundle.open(folder)
 
 
-def bundle_for(preset: Model, engine: str) -> Bundle:
-    """The preset compiled for the engine: the bundle that lies beside it, else one kept in the cache.
+def bundle_for(preset: Model, engine: str, precision: str = "float32", quantization: str = "auto") -> Bundle:
+    """The preset compiled for the engine, in the form that runs in `precision` (float32 and bfloat16 share
+    one): the bundle that lies beside it, else one kept in the cache.
 
     The bundle beside the preset is taken only if it was compiled from exactly these weights, labels and
     vocabulary, by this or an earlier release. Else it is compiled once, under a lock, into
@@ -90,22 +100,24 @@ def bundle_for(preset: Model, engine: str) -> Bundle:
     here: `host.verified_folder` does. Raises what `compile_bundle` raises, DamagedModelError where the bundle
     beside the preset is not whole, EnvironmentNotReadyError where the cache cannot be written.
     """
-    own = _own_bundle(preset, engine)
+    form = form_of(preset, engine, precision, quantization)
+    own = _own_bundle(preset, engine, form)
     if own is not None:
         own.check_sizes()
         return own
     cache = folder_in_home(BUNDLES)
-    folder = cache / f"{preset.content_hash[:32]}-{engine}-{engine_named(engine).revision}"
-    if (bundle := _cached(folder, preset)) is not None:
+    source = form.source(preset)
+    folder = cache / f"{source[:32]}-{engine}{form.suffix}-{engine_named(engine).revision}"
+    if (bundle := _cached(folder, source)) is not None:
         return bundle
     with locked(folder.with_suffix(".lock")):
-        if (bundle := _cached(folder, preset)) is not None:
+        if (bundle := _cached(folder, source)) is not None:
             return bundle
-        _log.info("Compiling %s for %s; this happens once.", preset.name, engine)
-        return compile_bundle(preset, engine, folder)
+        _log.info("Compiling %s for %s%s; this happens once.", preset.name, engine, form.suffix)
+        return compile_bundle(preset, engine, folder, precision, quantization)
 
 
-def _manifest(preset: Model, engine: str, files: dict[str, BundleFile]) -> Manifest:
+def _manifest(preset: Model, engine: str, form: Form, files: dict[str, BundleFile]) -> Manifest:
     assert preset.task_kind is not None
     task = preset.task if isinstance(preset, Preset) else None
     tokenizer: dict[str, Any] = {"family": preset.family, "file": _VOCABULARY}
@@ -116,19 +128,19 @@ def _manifest(preset: Model, engine: str, files: dict[str, BundleFile]) -> Manif
         task=preset.task_kind,
         engine=engine,
         revision=engine_named(engine).revision,
-        precisions=engine_named(engine).precisions,
+        precisions=form.precisions(engine),
         max_length=preset.max_length,
         activation=task.activation if isinstance(task, TextClassifierConfig) else None,
         labels=tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
         tokenizer=tokenizer,
-        source=preset.content_hash,
+        source=form.source(preset),
         files=files,
     )
 
 
-def _own_bundle(preset: Model, engine: str) -> Bundle | None:
+def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:
     """The bundle beside the preset, if it says the same as the preset and this release can read it."""
-    folder = _own_folder(preset, engine)
+    folder = _own_folder(preset, engine, form)
     if not (folder / MANIFEST).is_file():
         return None
     try:
@@ -138,19 +150,19 @@ def _own_bundle(preset: Model, engine: str) -> Bundle | None:
         return None
     if manifest.task != preset.task_kind:
         return None  # of the whole model, and this is its encoder
-    if manifest.source == preset.content_hash and manifest.revision <= engine_named(engine).revision:
+    if manifest.source == form.source(preset) and manifest.revision <= engine_named(engine).revision:
         return bundle
     _log.info("%s was not compiled by this release from what %s holds; compiling anew.", folder, preset.path)
     return None
 
 
-def _cached(folder: Path, preset: Model) -> Bundle | None:
+def _cached(folder: Path, source: str) -> Bundle | None:
     bundle = Bundle.open_whole(folder)
-    return bundle if bundle is not None and bundle.manifest.source == preset.content_hash else None
+    return bundle if bundle is not None and bundle.manifest.source == source else None
 
 
-def _own_folder(preset: Model, engine: str) -> Path:
-    return Path(preset.path).absolute() / BUNDLES / engine
+def _own_folder(preset: Model, engine: str, form: Form) -> Path:
+    return Path(preset.path).absolute() / BUNDLES / f"{engine}{form.suffix}"
 
 
 def _replace(partial: Path, folder: Path) -> None:

@@ -31,9 +31,9 @@ def preset(golden_preset, tmp_path, monkeypatch):
 def compilations(monkeypatch):
     made = []
 
-    def counted(preset, engine, folder, compile_bundle=compiler.compile_bundle):
+    def counted(preset, engine, folder, *form, compile_bundle=compiler.compile_bundle):
         made.append(folder)
-        return compile_bundle(preset, engine, folder)
+        return compile_bundle(preset, engine, folder, *form)
 
     monkeypatch.setattr(compiler, "compile_bundle", counted)
     return made

@@ -19,7 +19,9 @@ from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
+    from sparkxlmr.presets.calibration import Calibration
     from sparkxlmr.presets.open_model_folder import Model
+    from sparkxlmr.presets.preset import Preset
 
 
 class Runner(Protocol):
@@ -45,8 +47,8 @@ class Runner(Protocol):
 
 
 class Engine(Protocol):
-    """What runs a bundle. `install`: the command that installs it; `revision` counts changes of `compile`;
-    `uses_gpu`: whether it ever looks at one."""
+    """What runs a bundle. `install`: the command that installs it; `precisions`: all that it has, in any form
+    of bundle; `revision` counts changes of `compile`; `uses_gpu`: whether it ever looks at one."""
 
     name: str
     install: str
@@ -58,13 +60,22 @@ class Engine(Protocol):
         """Whether the framework is there; imports nothing."""
 
     def compile(self, model: Model, folder: Path) -> list[str]:
-        """Writes the engine's files into the empty `folder`; returns their names, with `/` below it."""
+        """Writes the engine's files, weights as floats, into the empty `folder`; returns their names, with
+        `/` below it."""
 
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> Runner:
         """Opens the files of a verified bundle. `threads`: of one call; None leaves it to the engine.
 
         Raises EngineError where the engine is missing or cannot read the files.
         """
+
+
+class Int8Engine(Engine, Protocol):
+    """An engine with `"int8"` among its precisions."""
+
+    def compile_int8(self, model: Preset, folder: Path, calibration: Calibration | None) -> list[str]:
+        """As :meth:`Engine.compile`, weights as int8. With a calibration the ranges of what comes into the
+        products are fixed by it, without one they are found while running."""
 
 
 def engine_names() -> tuple[str, ...]:
