@@ -1,10 +1,12 @@
-"""GPUs, seen without any framework: which are there, and which of them this process may use."""
+"""The hardware, seen without any framework: which GPUs are there, which of them this process may use, and what
+GPUs and CPU compute in."""
 
 from __future__ import annotations
 
 import functools
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,9 @@ from sparkxlmr.errors import EngineError
 
 _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
+_CPUINFO = Path("/proc/cpuinfo")
+_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_AMPERE = 8  # the first generation of NVIDIA's whose tensor cores take bfloat16
 _log = logging.getLogger(__name__)
 
 
@@ -29,15 +34,47 @@ def gpu_visible() -> bool:
 @functools.cache
 def _listed_by_tool() -> bool:
     """What the driver's tool says: Windows, and Linux below it, show GPUs in no other way. Asked once."""
+    return "GPU " in _asked_tool("-L")
+
+
+def _asked_tool(*arguments: str) -> str:
+    """What the driver's tool answers; nothing where it is not there or fails."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return False
+        return ""
     try:
-        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, check=False, timeout=_PATIENCE)
+        done = subprocess.run(
+            [tool, *arguments], capture_output=True, text=True, check=False, timeout=_PATIENCE
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         _log.warning("%s does not answer (%s): no GPU is used.", tool, error)
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+@functools.cache
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 (AVX512_BF16 or AMX, Arm's BF16); elsewhere float32 is faster.
+
+    Linux alone tells; other systems count as CPUs without. Asked once.
+    """
+    try:
+        lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
         return False
-    return listed.returncode == 0 and "GPU " in listed.stdout
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return not _BFLOAT16_FLAGS.isdisjoint(flags.partition(":")[2].split())
+
+
+@functools.cache
+def gpu_has_bfloat16() -> bool:
+    """Whether every GPU that the driver's tool lists multiplies bfloat16 (compute capability 8 or more).
+
+    False where none is listed: which GPUs a cluster's executors have, its driver cannot know. Asked once.
+    """
+    listed = _asked_tool("--query-gpu=compute_cap", "--format=csv,noheader")
+    found = re.findall(r"^\s*(\d+)\.\d+\s*$", listed, re.MULTILINE)
+    return bool(found) and min(map(int, found)) >= _AMPERE
 
 
 def use_device(address: str | None) -> None:
