@@ -1,5 +1,5 @@
-"""The hardware, seen without any framework: which GPUs are there, which of them this process may use, and what
-GPUs and CPU compute in."""
+"""The hardware, seen without any framework: which GPUs are there, which of them this process may use, and
+what GPUs and CPU compute in."""
 
 from __future__ import annotations
 
