@@ -48,11 +48,13 @@ def unigram_model(
     trainer += [_bytes(45 + i, name.encode()) for i, name in enumerate(names)]
     # Spaces are always escaped as U+2581, and runs of them always one: a tokenizer.json knows nothing else.
     normalizer = [_bytes(2, charsmap), _number(3, int(prefix)), _number(4, 1), _number(5, 1)]
-    entries = [
-        _bytes(1, _bytes(1, piece.text.encode()) + _float(2, piece.score) + _number(3, piece.kind))
-        for piece in pieces
-    ]
-    return b"".join([*entries, _bytes(2, b"".join(trainer)), _bytes(3, b"".join(normalizer))])
+    specs = [_bytes(2, b"".join(trainer)), _bytes(3, b"".join(normalizer))]
+    return b"".join([*map(piece_bytes, pieces), *specs])
+
+
+def piece_bytes(piece: Piece) -> bytes:
+    """A piece as it stands in a model file; put behind a whole model, it is one more piece of that."""
+    return _bytes(1, _bytes(1, piece.text.encode()) + _float(2, piece.score) + _number(3, piece.kind))
 
 
 def _varint(value: int) -> bytes:
