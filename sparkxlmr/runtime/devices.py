@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
 _CPUINFO = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+_INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _AMPERE = 8  # the first generation of NVIDIA's whose tensor cores take bfloat16
 _log = logging.getLogger(__name__)
 
@@ -58,12 +60,34 @@ def cpu_has_bfloat16() -> bool:
 
     Linux alone tells; other systems count as CPUs without. Asked once.
     """
+    flags = _cpuinfo("flags") or _cpuinfo("Features")
+    return not _BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
+@functools.cache
+def cpu_has_int8() -> bool:
+    """Whether this CPU adds products of int8 in int32 at once (VNNI or AMX). Elsewhere they saturate in
+    between, and what was measured with it does not hold. Linux alone tells; asked once."""
+    return not _INT8_FLAGS.isdisjoint(_cpuinfo("flags").split())
+
+
+def cpu_name() -> str:
+    """What the CPU calls itself, else the machine's architecture.
+
+    >>> cpu_name() != ""
+    True
+    """
+    return _cpuinfo("model name") or platform.machine()
+
+
+def _cpuinfo(field: str) -> str:
+    """What Linux says of the first CPU; "" elsewhere."""
     try:
-        lines = _CPUINFO.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return not _BFLOAT16_FLAGS.isdisjoint(flags.partition(":")[2].split())
+        return ""
+    parts = (line.partition(":") for line in lines)
+    return next((said.strip() for name, _, said in parts if name.strip() == field), "")
 
 
 @functools.cache
