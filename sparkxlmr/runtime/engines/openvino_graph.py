@@ -19,6 +19,7 @@ from sparkxlmr.errors import NotAPresetError
 from sparkxlmr.presets.config import BackboneConfig, MaskedLMConfig, TaskConfig, TextClassifierConfig
 from sparkxlmr.runtime.engines.openvino_layers import (
     Layers,
+    Products,
     Weights,
     attention_mask,
     ints,
@@ -26,7 +27,9 @@ from sparkxlmr.runtime.engines.openvino_layers import (
 )
 
 
-def task_graph(weights: Weights, config: BackboneConfig, task: TaskConfig | None) -> ov.Model:
+def task_graph(
+    weights: Weights, config: BackboneConfig, task: TaskConfig | None, products: Products | None = None
+) -> ov.Model:
     """The graph: int32 inputs (rows, width) `token_ids`, `padding_mask` and for ALBERT `segment_ids`, to
 
     - of a text classifier: `logits`, float32 (rows, classes), before any activation;
@@ -36,6 +39,7 @@ def task_graph(weights: Weights, config: BackboneConfig, task: TaskConfig | None
       mean over all tokens, padding left out (zeros in a row of nothing but padding).
 
     - `weights`: canonical names to arrays, kernels as (in, out).
+    - `products`: how products are computed; left out: in floats.
 
     All dimensions of the inputs are dynamic; a width beyond the position table is the caller's error. The
     graph of equal weights is the same to the byte, whatever else the process has built. Raises WeightsError
@@ -46,7 +50,7 @@ def task_graph(weights: Weights, config: BackboneConfig, task: TaskConfig | None
         raise NotAPresetError(
             f"The model's family is {config.family!r}", f"one of {sorted(_FAMILIES)}", "use a newer sparkxlmr"
         )
-    return family(weights, config).build(task)
+    return family(weights, config, products).build(task)
 
 
 def write_graph(graph: ov.Model, graph_file: Path, half: bool) -> None:
@@ -121,12 +125,11 @@ class _Encoder(Layers):
         x = self._encoded(inputs, at=lambda rows: op.gather_nd(rows, inputs["mask_positions"], 0))
         x = self.activate(self.dense(x, "masked_lm.dense"), task.activation)
         x = self.norm(x, "masked_lm.norm", task.layer_norm_epsilon)
-        return op.add(
-            op.matmul(x, self.stored("embeddings.token"), False, True), self.stored("masked_lm.bias")
-        )
+        name = "embeddings.token"
+        return op.add(self.product(x, name, self.kernel(name)), self.stored("masked_lm.bias"))
 
-    def _table(self, ids: Any, name: str) -> Any:
-        return op.gather(self.stored(f"embeddings.{name}"), ids, ints(0))
+    def _tokens(self, token_ids: Any) -> Any:
+        return self.products.rows(self.kernel("embeddings.token"), token_ids)
 
     def _positions(self, token_ids: Any) -> Any:
         """The first rows of the position table: (1, width, ...)."""
@@ -137,7 +140,7 @@ class _Encoder(Layers):
 
 class _XlmRoberta(_Encoder):
     def embeddings(self, inputs: dict[str, Any]) -> Any:
-        x = op.add(self._table(inputs["token_ids"], "token"), self._positions(inputs["token_ids"]))
+        x = op.add(self._tokens(inputs["token_ids"]), self._positions(inputs["token_ids"]))
         return self.norm(x, "embeddings.norm")
 
     def layer_names(self) -> Iterator[str]:
@@ -153,8 +156,8 @@ class _Albert(_Encoder):
     inputs = ("token_ids", "padding_mask", "segment_ids")
 
     def embeddings(self, inputs: dict[str, Any]) -> Any:
-        x = op.add(self._table(inputs["token_ids"], "token"), self._positions(inputs["token_ids"]))
-        x = op.add(x, self._table(inputs["segment_ids"], "segment"))
+        x = op.add(self._tokens(inputs["token_ids"]), self._positions(inputs["token_ids"]))
+        x = op.add(x, op.gather(self.stored("embeddings.segment"), inputs["segment_ids"], ints(0)))
         return self.dense(self.norm(x, "embeddings.norm"), "embeddings.projection")
 
     def layer_names(self) -> Iterator[str]:

@@ -28,11 +28,28 @@ _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+class Products:
+    """How the graph's large products are computed: here in floats. Another way is a subclass."""
+
+    def kernel(self, name: str, array: NDArray[np.float32]) -> Any:
+        """The constant of a kernel (out, in), or of a table (rows, hidden) that is also multiplied with."""
+        return floats(array)
+
+    def incoming(self, x: Any, name: str) -> Any:
+        """What comes into the product with the kernel of that name."""
+        return x
+
+    def rows(self, table: Any, ids: Any) -> Any:
+        """Rows of a table that :meth:`kernel` made."""
+        return op.gather(table, ids, ints(0))
+
+
 class Layers:
     """Makes operations of weights. Raises WeightsError where a name is missing."""
 
-    def __init__(self, weights: Weights, config: BackboneConfig) -> None:
+    def __init__(self, weights: Weights, config: BackboneConfig, products: Products | None = None) -> None:
         self.weights, self.config = weights, config
+        self.products = Products() if products is None else products
         self._constants: dict[str, Any] = {}
 
     def array(self, name: str) -> NDArray[np.float32]:
@@ -50,6 +67,17 @@ class Layers:
         if name not in self._constants:
             self._constants[name] = floats(self.array(name) if make is None else make())
         return self._constants[name]
+
+    def kernel(self, name: str, make: Callable[[], NDArray[np.float32]] | None = None) -> Any:
+        """As :meth:`stored`, of what is multiplied with."""
+        if name not in self._constants:
+            array = self.array(name) if make is None else make()
+            self._constants[name] = self.products.kernel(name, array)
+        return self._constants[name]
+
+    def product(self, x: Any, name: str, kernel: Any) -> Any:
+        """x (..., in) with a kernel (out, in) of that name: (..., out)."""
+        return op.matmul(self.products.incoming(x, name), kernel, False, True)
 
     def layer(
         self, x: Any, mask: Any, name: str, first_only: bool = False, at: Callable[[Any], Any] | None = None
@@ -97,12 +125,13 @@ class Layers:
         kernels = [f"{name}.kernel" for name in names]
         biases = [f"{name}.bias" for name in names]
         # Stored as (out, in): the form in which the CPU's products read it.
-        kernel = self.stored(
-            self._kernel_name(names),
+        name = self._kernel_name(names)
+        kernel = self.kernel(
+            name,
             lambda: np.ascontiguousarray(np.concatenate([self.array(n) for n in kernels], axis=1).T),
         )
         bias = self.stored("+".join(biases), lambda: np.concatenate([self.array(n) for n in biases]))
-        return op.add(op.matmul(x, kernel, False, True), bias)
+        return op.add(self.product(x, name, kernel), bias)
 
     def norm(self, x: Any, name: str, epsilon: float | None = None) -> Any:
         x = op.mvn(
