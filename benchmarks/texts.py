@@ -43,7 +43,8 @@ class Texts:
 def benchmark_texts(rows: int, masks: bool = False) -> Texts:
     """The first `rows` texts of AG News' validation part, or made up ones.
 
-    With `masks` a word of each is hidden. Equal texts are left out: who computes a text once only would win by them alone.
+    With `masks` a word of each is hidden. Equal texts are left out: who computes a text once only would win
+    by them alone.
     """
     found = _ag_news(Path(os.environ.get("AG_NEWS") or ROOT.parent / "shared" / "data" / "ag_news"), rows)
     if found is None or len(found.texts) < rows:
