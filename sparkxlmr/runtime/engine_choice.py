@@ -1,9 +1,11 @@
-"""Which engine and precision run a model, where the user leaves it open. Decided on the driver."""
+"""Which engine runs a model, where the user leaves it open. Decided on the driver.
+
+:mod:`sparkxlmr.runtime.precision_choice` decides in what it computes.
+"""
 
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import EngineError, SettingError
@@ -12,9 +14,8 @@ from sparkxlmr.runtime.engines import available, engine_named, engine_names
 if TYPE_CHECKING:
     from sparkxlmr.presets.open_model_folder import Model
 
-#: Environment variable, read on the driver: the precision that "auto" means. For clusters of mixed CPUs whose
-#: answers must be equal, and for whoever compares scores.
-PRECISION = "SPARKXLMR_PRECISION"
+#: What "auto" takes, the first that is installed, without and with a GPU.
+ON_CPU, ON_GPU = ("openvino", "tensorflow", "keras"), ("tensorflow", "keras", "openvino")
 _log = logging.getLogger(__name__)
 
 
@@ -47,24 +48,23 @@ def resolve_engine(name: str, gpu: bool = False) -> str:
     """The engine that runs: `name` itself, or for `"auto"` the one that fits this machine.
 
     `gpu`: whether the tasks get a GPU (`spark.task.resource.gpu.amount`, or in local mode a GPU that is
-    visible). `"auto"` takes tensorflow with a GPU, else openvino where installed, else tensorflow. With a GPU
-    but no tensorflow it takes openvino and says so in the log. Raises SettingError for an unknown name,
+    visible). `"auto"` takes the first of :data:`ON_GPU` or :data:`ON_CPU` that is installed; openvino on a
+    machine with a GPU leaves it idle, and the log says so. Raises SettingError for an unknown name,
     EngineError for an engine that is not installed here.
     """
     if name != "auto":
         return require_installed(name)
     installed = available()
-    order = ("tensorflow", "openvino") if gpu else ("openvino", "tensorflow")
-    chosen = next((engine for engine in order if engine in installed), None)
+    chosen = next((engine for engine in (ON_GPU if gpu else ON_CPU) if engine in installed), None)
     if chosen is None:
         raise EngineError(
             "No engine is installed",
             f"one of {engine_names()}",
             "; or ".join(engine_named(engine).install for engine in engine_names()),
         )
-    if gpu and chosen != "tensorflow":
+    if gpu and chosen == "openvino":
         _log.warning(
-            "There is a GPU, but the engine for it is not installed (pip install 'sparkxlmr[gpu]'): "
+            "There is a GPU, but no engine for it is installed (pip install 'sparkxlmr[gpu]'): "
             "the model runs on the CPU with %s.",
             chosen,
         )
@@ -82,27 +82,3 @@ def require_installed(name: str) -> str:
             f"{engine.install}, on the driver and every executor, or set the engine to 'auto'",
         )
     return name
-
-
-def resolve_precision(precision: str, engine: str) -> str:
-    """The precision that runs. `"auto"` is what the environment variable `SPARKXLMR_PRECISION` says, else
-    float32.
-
-    Raises SettingError where the engine has no such precision.
-
-    >>> resolve_precision("bfloat16", "openvino")
-    'bfloat16'
-    """
-    asked, said_by = precision, "The precision"
-    if asked == "auto":
-        asked, said_by = os.environ.get(PRECISION, "").strip() or "auto", PRECISION
-    if asked == "auto":
-        return "float32"
-    choices = engine_named(engine).precisions
-    if asked not in choices:
-        raise SettingError(
-            f"{said_by} is {asked!r}",
-            f"'auto' or one of {choices}, which the engine {engine} has",
-            "set one of these, or another engine",
-        )
-    return asked

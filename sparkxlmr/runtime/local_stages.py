@@ -15,9 +15,10 @@ from sparkxlmr.runtime import cutting_options
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
-from sparkxlmr.runtime.engine_choice import engine_for, resolve_precision
+from sparkxlmr.runtime.engine_choice import engine_for
 from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.open_model import open_model
+from sparkxlmr.runtime.precision_choice import precision_for
 from sparkxlmr.runtime.reader import Reader
 from sparkxlmr.runtime.row_annotations import categories, filled_masks, sentence_embeddings
 from sparkxlmr.runtime.row_classifier import classify_rows
@@ -284,9 +285,10 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
         raise no_model(record.name)
     if task == Encoder.kind and isinstance(model, Preset):
         model = Encoder.of(model)
-    engine = engine_for(model, chosen.get("engine") or "auto", gpu_visible())
-    precision = resolve_precision(chosen.get("precision") or "auto", engine)
-    bundle = verified_folder(bundle_for(model, engine))
+    gpu = gpu_visible()
+    engine = engine_for(model, chosen.get("engine") or "auto", gpu)
+    precision = precision_for(model, engine, chosen.get("precision") or "auto", gpu).precision
+    bundle = verified_folder(bundle_for(model, engine, precision))
     if bundle.manifest.task != task:
         raise NotAPresetError(
             f"{record.name}: the model {chosen.model} is a {bundle.manifest.task}",

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.engine_choice import require_installed, resolve_precision
+from sparkxlmr.runtime.engine_choice import require_installed
 from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.planner import Batch, plan
+from sparkxlmr.runtime.precision_choice import precision_here
 from sparkxlmr.text.families import tokenizer_for
 from sparkxlmr.text.packing import pack
 from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
@@ -45,7 +46,8 @@ class Reader:
     """A bundle that is open: model and tokenizer in memory, ready for any number of calls.
 
     - `bundle`: its files are trusted as they are; `host.verified_folder(bundle)` has checked them.
-    - `precision`: `"float32"`, `"bfloat16"` or what else the engine has; `"auto"` is float32.
+    - `precision`: `"float32"`, `"bfloat16"` or what else bundle and engine have; `"auto"`: what is fast here
+      (:func:`~sparkxlmr.runtime.precision_choice.precision_here`).
     - `threads`: of one engine call; None leaves the number to the engine (all cores).
     - `max_tokens`: tokens of one engine call at most, padding included; None takes the engine's own.
 
@@ -76,7 +78,7 @@ class Reader:
         self.bundle = bundle
         self._tokenizers: dict[bool | None, SentencePieceTokenizer] = {}
         self._tokenizer = self._tokenizer_in(None)
-        self._runner = engine.load(bundle, resolve_precision(precision, bundle.engine), threads)
+        self._runner = engine.load(bundle, precision_here(bundle, precision), threads)
         self._max_tokens = max_tokens or self._runner.batch_tokens
 
     def _encode(self, texts: Sequence[str], max_length: int | None, lower_case: bool | None) -> Encoded:

@@ -16,8 +16,9 @@ from sparkxlmr.presets.open_model_folder import Model, open_model
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
-from sparkxlmr.runtime.engine_choice import engine_for, resolve_precision
+from sparkxlmr.runtime.engine_choice import engine_for
 from sparkxlmr.runtime.host import verified_folder
+from sparkxlmr.runtime.precision_choice import Choice, precision_for
 from sparkxlmr.runtime.stage_options import Chosen, text_length
 from sparkxlmr.spark.annotator import Annotator
 from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
@@ -152,12 +153,13 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         ensure_worker_python(spark)
         gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
         engine = engine_for(self.model, self.getEngine(), gpu)
-        precision = resolve_precision(self.getPrecision(), engine)
-        bundle = verified_folder(bundle_for(self._compiled_model(), engine))
-        _tell_once(self.model.name, bundle.hash, engine, precision)
+        model = self._compiled_model()
+        choice = precision_for(model, engine, self.getPrecision(), gpu)
+        bundle = verified_folder(bundle_for(model, engine, choice.precision))
+        _tell_once(self.model.name, bundle.hash, engine, choice)
         # What depends on the bundle is refused before anything is sent.
         self._check_settings(bundle)
-        return bundle, distribute(bundle, self.getDistribution(), spark, precision, stream)
+        return bundle, distribute(bundle, self.getDistribution(), spark, choice.precision, stream)
 
     def _compiled_model(self) -> Model:
         """What of the model is compiled."""
@@ -173,6 +175,7 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
 
 
 @lru_cache(maxsize=256)
-def _tell_once(name: str, bundle_hash: str, engine: str, precision: str) -> None:
+def _tell_once(name: str, bundle_hash: str, engine: str, choice: Choice) -> None:
     """Log what runs a model, once for a model and choice; the hash tells models of one name apart."""
-    _log.info("%s (%s) runs with engine %s in %s", name, bundle_hash[:12], engine, precision)
+    said = "%s (%s) runs with engine %s in %s: %s"
+    _log.info(said, name, bundle_hash[:12], engine, choice.precision, choice.why)
