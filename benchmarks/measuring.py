@@ -109,19 +109,23 @@ def processes_below(pid: int) -> list[int]:
     """All descendants of a process, itself not."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir() if Path("/proc").is_dir() else ():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (entry / "stat").read_text()
-        except OSError:
-            continue  # it ended meanwhile
-        parents.setdefault(int(stat[stat.rindex(")") + 2 :].split()[1]), []).append(int(entry.name))
+        if entry.name.isdigit():
+            parents.setdefault(parent_of(int(entry.name)), []).append(int(entry.name))
     found, at = [], [pid]
     while at:
         children = parents.get(at.pop(), [])
         found += children
         at += children
     return sorted(found)
+
+
+def parent_of(pid: int) -> int:
+    """The process that started this one; 0 where it has ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return 0
+    return int(stat[stat.rindex(")") + 2 :].split()[1])
 
 
 def command_of(pid: int) -> str:
