@@ -1,0 +1,152 @@
+"""Products of int8 numbers in an OpenVINO graph, and the ranges that they need.
+
+Weights are int8 for each output channel, symmetric, so that the file is a quarter of the float one. With a
+calibration the graph says how what comes into a product is rounded; without, OpenVINO finds the range of each
+token while running (its dynamic quantisation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as op
+
+from sparkxlmr.presets.calibration import Calibration
+from sparkxlmr.presets.config import BackboneConfig, TaskConfig
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.engines.openvino_graph import task_graph
+from sparkxlmr.runtime.engines.openvino_layers import Products, Weights, first_row, floats, ints
+
+# Symmetric, so without -128.
+_MOST = 127
+_LEVELS = 256
+# The last layer of a masked language model reads its masks only: its products are the encoder's all the same.
+_LAYERS = ("layers.", "groups.")
+
+
+class Int8Products(Products):
+    """Weights int8; what comes in is rounded to the ranges of a calibration, or as OpenVINO finds them."""
+
+    def __init__(self, calibration: Calibration | None) -> None:
+        self.calibration = calibration
+
+    def kernel(self, name: str, array: NDArray[np.float32]) -> Any:
+        whole, scale = rounded(array)
+        return op.multiply(op.convert(op.constant(whole), "f32"), floats(scale))
+
+    def incoming(self, x: Any, name: str) -> Any:
+        found = None if self.calibration is None else self.calibration.ranges.get(name)
+        if found is None:
+            return x
+        low, high = (floats(bound) for bound in bounds(found))
+        return op.fake_quantize(x, low, high, low, high, _LEVELS)
+
+    def rows(self, table: Any, ids: Any) -> Any:
+        # Only the rows that are looked up become floats.
+        whole, scale = (table.input_value(0).get_node().input_value(0), table.input_value(1))
+        return op.multiply(op.convert(op.gather(whole, ids, ints(0)), "f32"), op.gather(scale, ids, ints(0)))
+
+
+class _Observed(Products):
+    """Products of floats; what comes into each is remembered, by the name of its kernel."""
+
+    def __init__(self) -> None:
+        self.inputs: list[tuple[str, Any]] = []
+
+    def incoming(self, x: Any, name: str) -> Any:
+        self.inputs.append((name, x))
+        return x
+
+
+def int8_graph(
+    weights: Weights, config: BackboneConfig, task: TaskConfig | None, calibration: Calibration | None
+) -> ov.Model:
+    """As :func:`~.openvino_graph.task_graph`, its kernels and its token table as int8."""
+    return task_graph(weights, config, task, Int8Products(calibration))
+
+
+def rounded(array: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Rows (out, in) as int8, and the scale of each row (out, 1): their product is nearly the array.
+
+    >>> rounded(np.array([[0.5, -1.0], [0.0, 0.0]], np.float32))[0].tolist()
+    [[64, -127], [0, 0]]
+    """
+    scale = np.abs(array).max(axis=1, keepdims=True) / np.float32(_MOST)
+    # A row of zeros stays one, whatever its scale.
+    scale[scale == 0] = 1
+    return np.round(array / scale).astype(np.int8), scale
+
+
+def bounds(ranges: NDArray[np.float32]) -> tuple[float, float]:
+    """The range of a tensor, of those of its channels (2, channels); it holds 0, which is kept exact."""
+    low, high = min(0.0, float(ranges[0].min())), max(0.0, float(ranges[1].max()))
+    if low == high:
+        return -1.0, 1.0
+    if low == 0.0:
+        return low, high
+    # 0 has to be one of the levels: the lower bound is moved to make it so.
+    step = (high - low) / (_LEVELS - 1)
+    below = min(max(round(-low / step), 1), _LEVELS - 1)
+    above = _LEVELS - 1 - below
+    step = max(-low / below, high / above) if above else -low / below
+    return -step * below, step * above
+
+
+class Observer:
+    """A preset's model that answers, for arrays as its engine gets them, the lowest and the highest number of
+    each channel that comes into each product.
+
+    Of the encoder every token counts, of the head what it reads; padding counts nowhere. `preset`: of a
+    classifier, a masked language model or an encoder.
+    """
+
+    def __init__(self, preset: Preset) -> None:
+        weights = preset.weights()
+        graphs = [_observing(weights, preset.config, None)]
+        if preset.task is not None:
+            graphs.append(_observing(weights, preset.config, preset.task))
+        self._names = [names for names, _ in graphs]
+        settings = {"INFERENCE_PRECISION_HINT": "f32"}
+        self._compiled = [ov.Core().compile_model(graph, "CPU", settings) for _, graph in graphs]
+
+    def ranges(self, inputs: Iterable[Mapping[str, NDArray[np.int32]]]) -> dict[str, NDArray[np.float32]]:
+        """Name of a product to float32 (2, channels), over all batches. Empty without batches."""
+        found: dict[str, NDArray[np.float32]] = {}
+        for arrays in inputs:
+            for names, compiled in zip(self._names, self._compiled, strict=True):
+                taken = {port.get_any_name() for port in compiled.inputs}
+                answers = compiled({name: array for name, array in arrays.items() if name in taken})
+                for index, name in enumerate(names):
+                    low, high = (np.array(answers[2 * index + bound]) for bound in range(2))
+                    if name in found:
+                        low, high = np.minimum(low, found[name][0]), np.maximum(high, found[name][1])
+                    found[name] = np.stack([low, high])
+        return found
+
+
+def _observing(
+    weights: Weights, config: BackboneConfig, task: TaskConfig | None
+) -> tuple[list[str], ov.Model]:
+    """A graph that answers two vectors (channels,) for each name: of the encoder's products without a task,
+    else of the head's."""
+    seen = _Observed()
+    graph = task_graph(weights, config, task, seen)
+    parameters = graph.get_parameters()
+    mask = next(node for node in parameters if "padding_mask" in node.output(0).get_names())
+    is_token = op.unsqueeze(op.convert(mask, "boolean"), ints(2))
+    results, names = [], []
+    for name, x in seen.inputs:
+        # What the head reads has no width.
+        in_head = len(x.get_output_partial_shape(0)) == 2
+        if in_head is (task is None) or (in_head and name.startswith(_LAYERS)):
+            continue
+        # Padding is given the numbers of its row's first token.
+        counted = x if in_head else op.select(is_token, x, first_row(x))
+        axes = ints([0] if in_head else [0, 1])
+        results += [op.result(op.reduce_min(counted, axes)), op.result(op.reduce_max(counted, axes))]
+        names.append(name)
+    return names, ov.Model(results, parameters, "observed")
