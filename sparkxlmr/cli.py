@@ -1,5 +1,5 @@
-"""The command ``sparkxlmr``: classify a file or fill its masks, list the models, look at this machine, show a
-demonstration."""
+"""The command ``sparkxlmr``: classify a file or fill its masks, list the models, measure one, look at this
+machine, show a demonstration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sparkxlmr import __version__, demo, doctor
 from sparkxlmr.errors import SparkxlmrError
-from sparkxlmr.jobs import classify, fill_mask, outcome, report, table_job
+from sparkxlmr.jobs import classify, fill_mask, measure, outcome, report, table_job
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.preset import Preset
@@ -38,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("models", help=said, description=said, epilog=_EPILOG)
     table_job.add_debug(one)
     one.set_defaults(action=list_models)
+
+    said = "measure what narrower precisions do to a model's answers, so that precision auto can choose"
+    one = commands.add_parser("measure", help=said, description=said, epilog=_EPILOG)
+    measure.add_arguments(one)
+    one.set_defaults(action=measure.run)
 
     said = "say what is there on this machine, what is missing, and what to do about it"
     one = commands.add_parser("doctor", help=said, description=said, epilog=_EPILOG)

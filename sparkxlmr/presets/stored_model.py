@@ -16,9 +16,11 @@ from typing import Any, TypeGuard
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
 from sparkxlmr.presets import builtin
+from sparkxlmr.presets.calibration import CALIBRATION
 from sparkxlmr.presets.files import sha256_of
 from sparkxlmr.presets.home import home
 from sparkxlmr.presets.locks import locked
+from sparkxlmr.presets.measured import MEASURED
 from sparkxlmr.presets.open_model_folder import Model, open_folder
 from sparkxlmr.presets.preset import KERAS_HUB, Preset
 
@@ -29,6 +31,8 @@ CHUNK = 8 << 20
 _MOST_BYTES = 1 << 40
 #: Files that the answers do not depend on, and that opening a preset does.
 BESIDE = ("metadata.json", "tokenizer.json")
+#: What was found out about a model, whatever its layout: how it is quantised, and what that does to it.
+FOUND_OUT = (CALIBRATION, MEASURED)
 
 #: writes the files of these names and sizes into a folder
 Fetch = Callable[[Path, dict[str, int]], None]
@@ -43,7 +47,7 @@ def describe(model: Model) -> dict[str, Any]:
 def files_of(model: Model) -> Iterator[tuple[str, Path]]:
     """What of a folder is the model; bundles are made from it again, cards and scripts not needed."""
     is_ours = isinstance(model, Preset) and model.layout == KERAS_HUB
-    beside = [model.path / name for name in BESIDE] if is_ours else []
+    beside = [model.path / name for name in ((*BESIDE, *FOUND_OUT) if is_ours else FOUND_OUT)]
     for file in sorted({*model.files(), *(file for file in beside if file.is_file())}):
         yield file.relative_to(model.path).as_posix(), file
 

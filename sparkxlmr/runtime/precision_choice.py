@@ -84,10 +84,19 @@ def precision_here(bundle: Bundle, precision: str) -> str:
     on_gpu = engine_named(bundle.engine).uses_gpu and gpu_visible()
     chosen = precision_for(None, bundle.engine, precision, on_gpu).precision
     _known(chosen, "The precision", choices, f"{bundle.engine} with the bundle in {bundle.folder}")
-    if chosen == BFLOAT16 and not _has_bfloat16(bundle.engine, on_gpu):
+    if chosen == BFLOAT16 and not is_computed_here(BFLOAT16, bundle.engine, on_gpu):
         _say_once(f"This {'GPU' if on_gpu else 'CPU'} has no bfloat16 arithmetic: it computes in float32.")
         return FLOAT32
     return chosen
+
+
+def is_computed_here(precision: str, engine: str, gpu: bool = False) -> bool:
+    """Whether the hardware computes in that precision, and nothing has to be emulated. `gpu`: on one."""
+    if precision == BFLOAT16:
+        return _has_bfloat16(engine, gpu)
+    if precision == INT8:
+        return cpu_has_int8() and not gpu
+    return precision == FLOAT32 or gpu
 
 
 def _environment() -> str:
@@ -101,7 +110,7 @@ def _by_rule(model: Model | None, engine: str, gpu: bool, quantization: str) -> 
     against = []
     if BFLOAT16 not in choices:
         against.append(f"the engine {engine} has no bfloat16")
-    elif not _has_bfloat16(engine, gpu):
+    elif not is_computed_here(BFLOAT16, engine, gpu):
         against.append(f"this {device} has no bfloat16 arithmetic")
     else:
         row = _measurement(model, engine, BFLOAT16)
@@ -119,7 +128,7 @@ def _by_rule(model: Model | None, engine: str, gpu: bool, quantization: str) -> 
             against.append(f"in int8 {'; '.join(row.faults)}")
         elif row.answers < LEAST_ANSWERS:
             against.append(f"int8 was measured on fewer than {LEAST_ANSWERS:,} texts")
-        elif not cpu_has_int8():
+        elif not is_computed_here(INT8, engine):
             against.append("this CPU has no int8 arithmetic")
         else:
             return Choice(INT8, f"{against[0]}, and {_told(row)}")

@@ -1,0 +1,89 @@
+"""How far a model's answers in one precision are those of another: what ``sparkxlmr measure`` counts."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparkxlmr.runtime.embedder import Embedder, unit_length
+from sparkxlmr.runtime.mask_filler import MaskFiller
+from sparkxlmr.runtime.predictor import Predictor
+from sparkxlmr.runtime.reader import Reader
+
+# Texts of one call: sorted by length they fill the engine's batches.
+_AT_ONCE = 2048
+_FEW_WORDS = 4
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model says about n things: `best` (n,) of the label's id or of the filled-in token, or of an
+    encoder `vectors` float32 (n, hidden) of length 1."""
+
+    best: NDArray[Any] | None = None
+    vectors: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """`share` of equal answers, or of an encoder the mean cosine, whose `least` is the lowest one."""
+
+    answers: int
+    share: float
+    least: float | None = None
+
+
+def answers_of(reader: Reader, texts: Sequence[str], max_length: int = 128) -> Answers:
+    """A model's answers: a classifier's label of each text, a masked language model's token at each mask, an
+    encoder's vector (the mean of a text's tokens). `max_length`: as the readers take it, at most the model's.
+    """
+    length = min(max_length, reader.bundle.max_length)
+    parts = [texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE)]
+    if isinstance(reader, Predictor):
+        labels = [reader.logits(part, length).logits.argmax(1) for part in parts]
+        return Answers(best=np.concatenate(labels))
+    if isinstance(reader, MaskFiller):
+        texts_masks = (masks for part in parts for masks in reader.fill(part, length, 1))
+        tokens = [mask.filled[0].token for masks in texts_masks for mask in masks]
+        return Answers(best=np.asarray(tokens, object))
+    assert isinstance(reader, Embedder)
+    vectors = [unit_length(reader.embed(part, length).vectors) for part in parts]
+    return Answers(vectors=np.concatenate(vectors))
+
+
+def agreement(answers: Answers, reference: Answers) -> Agreement:
+    """How far the answers are those of `reference`, which are of the same texts.
+
+    >>> agreement(Answers(best=np.array([1, 2, 2, 0])), Answers(best=np.array([1, 2, 1, 0]))).share
+    0.75
+    """
+    if answers.vectors is not None and reference.vectors is not None:
+        cosines = np.einsum("nh,nh->n", answers.vectors, reference.vectors, dtype=np.float64).clip(-1, 1)
+        return Agreement(len(cosines), float(cosines.mean()), float(cosines.min()))
+    assert answers.best is not None
+    return Agreement(len(answers.best), float(np.mean(answers.best == reference.best)))
+
+
+def with_masks(texts: Sequence[str], mask: str) -> Iterator[str]:
+    """Each text with a mask: its own, else in the place of one word that its bytes choose; of a text of few
+    words, which may be one in a script without spaces, in the place of one character.
+
+    >>> list(with_masks(["Bread, butter and jam.", "雨が降る", "a <mask>"], "<mask>"))
+    ['Bread, <mask> and jam.', '雨<mask>降る', 'a <mask>']
+    """
+    for text in texts:
+        if mask in text:
+            yield text
+            continue
+        chosen, words = zlib.crc32(text.encode("utf-8", "surrogatepass")), text.split()
+        if len(words) >= _FEW_WORDS:
+            words[chosen % len(words)] = mask
+            yield " ".join(words)
+        else:
+            at = chosen % len(text)
+            yield text[:at] + mask + text[at + 1 :]
