@@ -21,6 +21,8 @@ os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
 # Answers are held to recorded ones closely, whatever this machine's CPU; tests of "auto" itself unset it.
 os.environ["SPARKXLMR_PRECISION"] = "float32"
+# Keras has one backend a process: the engine that would choose JAX must not do so for all tests.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 # Before Spark's JVM starts, because its Python workers inherit them: nothing is written to the user's own
 # folders, and each worker leaves a trace of what it loads and scores.

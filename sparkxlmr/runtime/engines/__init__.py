@@ -82,7 +82,7 @@ def engine_names() -> tuple[str, ...]:
     """The names of all engines, installed or not, in alphabetical order.
 
     >>> engine_names()
-    ('openvino', 'tensorflow')
+    ('keras', 'openvino', 'tensorflow')
     """
     return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if "_" not in found.name))
 
