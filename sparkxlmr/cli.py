@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
 
     said = "say what is there on this machine, what is missing, and what to do about it"
     one = commands.add_parser("doctor", help=said, description=said, epilog=_EPILOG)
+    doctor.add_arguments(one)
     table_job.add_debug(one)
     one.set_defaults(action=doctor.run)
 

@@ -27,9 +27,18 @@ class Finding:
     said: str
 
 
-def run(_: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument(
+        "--model",
+        metavar="NAME_OR_PATH",
+        help="say which precision auto takes for this model (default: for those that ship)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
     """Print every finding; returns 0, or 1 where something is missing without which nothing runs."""
-    found = findings()
+    found = findings(arguments.model)
     width = max(len(finding.subject) for finding in found)
     for finding in found:
         print(f"{finding.mark}  {finding.subject:<{width}}  {finding.said}")
@@ -41,10 +50,11 @@ def run(_: argparse.Namespace) -> int:
     return outcome.DONE
 
 
-def findings() -> list[Finding]:
+def findings(model: str | None = None) -> list[Finding]:
     """All findings, in the order in which they matter; starts no JVM and imports no framework."""
-    checks: tuple[Callable[[], Finding], ...] = (python, spark, java, engines, gpu, auto, models, cache)
-    return [Finding(GOOD, "sparkxlmr", __version__), *(check() for check in checks)]
+    checks: tuple[Callable[[], Finding], ...] = (python, spark, java, engines, cpu, gpu, auto)
+    found = [Finding(GOOD, "sparkxlmr", __version__), *(check() for check in checks)]
+    return [*found, *precisions(model), models(), cache()]
 
 
 def python() -> Finding:
@@ -93,25 +103,61 @@ def engines() -> Finding:
 
 def gpu() -> Finding:
     """Whether an NVIDIA GPU can be used; none is needed."""
-    from sparkxlmr.runtime.devices import gpu_visible
-    from sparkxlmr.runtime.engines import available
+    from sparkxlmr.runtime.devices import gpu_has_bfloat16, gpu_visible
+    from sparkxlmr.runtime.engines import available, engine_named
 
     if not gpu_visible():
         return Finding(NOTE, "GPU", "none is visible: models run on the CPU")
-    if "tensorflow" not in available():
+    if not any(engine_named(name).uses_gpu for name in available()):
         return Finding(NOTE, "GPU", 'one is visible, but unused: pip install "sparkxlmr[gpu]"')
-    return Finding(GOOD, "GPU", "an NVIDIA GPU is visible")
+    return Finding(GOOD, "GPU", f"NVIDIA, {'with' if gpu_has_bfloat16() else 'without'} bfloat16 arithmetic")
+
+
+def cpu() -> Finding:
+    """The CPU, and which narrow numbers it computes with."""
+    from sparkxlmr.runtime.devices import cpu_has_bfloat16, cpu_has_int8, cpu_name
+
+    there = {"bfloat16": cpu_has_bfloat16(), "int8": cpu_has_int8()}
+    has = " and ".join(name for name, found in there.items() if found) or "neither bfloat16 nor int8"
+    return Finding(GOOD, "CPU", f"{cpu_name()}, {os.cpu_count()} cores, has arithmetic for {has}")
 
 
 def auto() -> Finding:
-    """What the setting engine = "auto" takes here, in local mode."""
+    """What the setting engine = "auto" takes here, in local mode, and why."""
     from sparkxlmr.runtime.devices import gpu_visible
-    from sparkxlmr.runtime.engine_choice import resolve_engine
+    from sparkxlmr.runtime.engine_choice import ON_CPU, ON_GPU, resolve_engine
 
+    gpu = gpu_visible()
+    order = ", ".join(ON_GPU if gpu else ON_CPU)
+    why = f"the first of {order} that is installed, {'with' if gpu else 'without'} a GPU"
     try:
-        return Finding(GOOD, "engine auto", f"takes {resolve_engine('auto', gpu_visible())} here")
+        return Finding(GOOD, "engine auto", f"takes {resolve_engine('auto', gpu)} here: {why}")
     except SparkxlmrError as error:
         return Finding(BAD, "engine auto", str(error))
+
+
+def precision(name: str | None = None) -> Finding:
+    """What precision = "auto" takes here, and why: for the model of that name, else for one not measured."""
+    from sparkxlmr.presets.open_model_folder import open_model
+    from sparkxlmr.runtime.devices import gpu_visible
+    from sparkxlmr.runtime.engine_choice import engine_for, resolve_engine
+    from sparkxlmr.runtime.precision_choice import precision_for
+
+    subject, gpu = "precision auto", gpu_visible()
+    try:
+        model = None if name is None else open_model(name)
+        engine = resolve_engine("auto", gpu) if model is None else engine_for(model, "auto", gpu)
+        choice = precision_for(model, engine, gpu=gpu)
+    except SparkxlmrError as error:
+        return Finding(BAD, subject, str(error))
+    return Finding(GOOD, subject, f"takes {choice.precision} for {name or 'any other model'}: {choice.why}")
+
+
+def precisions(name: str | None = None) -> list[Finding]:
+    """:func:`precision` of the named model; else of each one that came with the package, and of others."""
+    from sparkxlmr.presets import builtin
+
+    return [precision(name)] if name else [*map(precision, builtin.names()), precision()]
 
 
 def models() -> Finding:

@@ -34,6 +34,8 @@ def test_what_was_measured_travels_with_the_model(layout, tiny_preset, fixtures,
     def fetch(folder, sizes):
         fetched.append(set(sizes))
         for name, file in files_of(model):
+            if name not in sizes:
+                continue
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, folder / name)
 
