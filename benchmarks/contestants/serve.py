@@ -30,8 +30,8 @@ TASKS = ("classify", "fill-mask")
 _SPARK_WORKER, _RAY_WORKER = "pyspark.daemon", "ray::"
 
 
-def arguments(description: str | None, *more: str) -> argparse.Namespace:
-    """What a contestant is started with; `more` are options of its own, all of them texts."""
+def arguments(description: str | None, **more: str) -> argparse.Namespace:
+    """What a contestant is started with; `more` are options of its own, texts with their defaults."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,8 +40,9 @@ def arguments(description: str | None, *more: str) -> argparse.Namespace:
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--rows", type=int, default=None, help="only so many of the texts")
     parser.add_argument("--task", choices=TASKS, default=TASKS[0])
-    for name in more:
-        parser.add_argument(name)
+    parser.add_argument("--most-tokens", type=int, default=128, help="of a text; the rest is cut off")
+    for name, default in more.items():
+        parser.add_argument(f"--{name}", default=default)
     return parser.parse_args()
 
 
