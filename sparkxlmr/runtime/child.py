@@ -4,17 +4,15 @@ A framework keeps the device it was imported with, and Spark hands a worker task
 a task is answered by a child that saw its device before it imported anything, and that is kept for the
 next one.
 
-The protocol, on the child's standard input and output: a length (8 bytes, big-endian) and a pickle of that
-length. First what opens the model, answered with None; then the name of a method and its arguments, each
-answered with what the method gives. An answer that is an exception is raised by the caller. Both ends are
-this package's own.
+The protocol, :mod:`~sparkxlmr.runtime.messages` on the child's standard input and output: first what opens
+the model, answered with None; then the name of a method and its arguments, each answered with what the method
+gives. An answer that is an exception is raised by the caller. Both ends are this package's own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 from typing import IO, Any
@@ -24,10 +22,9 @@ from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import use_device
 from sparkxlmr.runtime.embedder import Embedding
 from sparkxlmr.runtime.mask_filler import MaskAnswer
+from sparkxlmr.runtime.messages import receive, send
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.predictor import Prediction
-
-_LENGTH = 8
 
 
 class ChildPredictor:
@@ -80,8 +77,8 @@ class ChildPredictor:
         assert sink is not None
         assert source is not None
         try:
-            _send(sink, question)
-            answer = _receive(source)
+            send(sink, question)
+            answer = receive(source)
         except (BrokenPipeError, EOFError) as error:
             raise EngineError(
                 f"The process that predicts on device {self._device!r} ended ({self._process.wait()})",
@@ -93,27 +90,12 @@ class ChildPredictor:
         return answer
 
 
-def _send(sink: IO[bytes], thing: Any) -> None:
-    content = pickle.dumps(thing, pickle.HIGHEST_PROTOCOL)
-    sink.write(len(content).to_bytes(_LENGTH, "big") + content)
-    sink.flush()
-
-
-def _receive(source: IO[bytes]) -> Any:
-    """The next message. EOFError where the other end is gone."""
-    length = source.read(_LENGTH)
-    if len(length) < _LENGTH:
-        raise EOFError
-    content = source.read(int.from_bytes(length, "big"))
-    return pickle.loads(content)
-
-
 def serve(source: IO[bytes], sink: IO[bytes]) -> None:
     """The child's side: one open model, and answers until the input ends."""
     model: Any = None
     while True:
         try:
-            question = _receive(source)
+            question = receive(source)
         except EOFError:
             return
         answer: Any = None
@@ -127,7 +109,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                 answer = getattr(model, method)(*arguments)
         except Exception as error:
             answer = error
-        _send(sink, answer)
+        send(sink, answer)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ what GPUs and CPU compute in."""
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import os
 import platform
@@ -16,6 +17,7 @@ from pathlib import Path
 from sparkxlmr.errors import EngineError
 
 _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
+_PCI = "PCI_BUS_ID"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
 _CPUINFO = Path("/proc/cpuinfo")
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -30,13 +32,14 @@ def gpu_visible() -> bool:
         return False
     if any(Path("/dev").glob("nvidia[0-9]*")):
         return True
-    return _listed_by_tool()
+    # Windows, and Linux below it, show GPUs in no other way.
+    return "GPU " in _listed_by_tool()
 
 
 @functools.cache
-def _listed_by_tool() -> bool:
-    """What the driver's tool says: Windows, and Linux below it, show GPUs in no other way. Asked once."""
-    return "GPU " in _asked_tool("-L")
+def _listed_by_tool() -> str:
+    """The GPUs as the driver's tool lists them. Asked once."""
+    return _asked_tool("-L")
 
 
 def _asked_tool(*arguments: str) -> str:
@@ -101,6 +104,31 @@ def gpu_has_bfloat16() -> bool:
     return bool(found) and min(map(int, found)) >= _AMPERE
 
 
+def visible_gpus() -> tuple[str, ...]:
+    """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` or the driver's tool calls them.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES="1,0"):
+    ...     visible_gpus()
+    ('1', '0')
+    """
+    said = os.environ.get(_VISIBLE)
+    if said is not None:
+        named = [part.strip() for part in said.split(",")]
+        # As CUDA reads it: what stands behind a name that is none does not count.
+        return tuple(itertools.takewhile(lambda name: name not in ("", "-1"), named))
+    listed = re.findall(r"^GPU (\d+):", _listed_by_tool(), re.MULTILINE)
+    nodes = sorted(int(node.name.removeprefix("nvidia")) for node in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(listed or map(str, nodes))
+
+
+def device_environment(address: str) -> dict[str, str]:
+    """What a process finds in its environment that is to see that GPU of :func:`visible_gpus` alone."""
+    # Numbers that a user chose count in the order that he chose with them.
+    order = {} if _VISIBLE in os.environ else {_ORDER: _PCI}
+    return {**order, _VISIBLE: address}
+
+
 def use_device(address: str | None) -> None:
     """Lets this process see the GPU of that address only (several: `"0,1"`); None hides all.
 
@@ -115,5 +143,5 @@ def use_device(address: str | None) -> None:
             "the device to be named before TensorFlow is imported",
             "predict in a process started for that device",
         )
-    os.environ[_ORDER] = "PCI_BUS_ID"
+    os.environ[_ORDER] = _PCI
     os.environ[_VISIBLE] = wanted
