@@ -5,7 +5,8 @@
     python docs/refresh.py --picture  # also records `make demo` anew as docs/images/demo.svg
     python docs/refresh.py --check    # changes nothing; exit code 1 where the tables are out of date
 
-The numbers of a model come from its `metrics.json` (`evaluate.py` beside it writes that file), times from
+The numbers of a model come from its `metrics.json` (`evaluate.py` beside it writes that file), what narrower
+precisions do to it from its `measured.json` (`sparkxlmr measure` writes that one), times from
 `benchmarks/results` (each file there is written by the script of its name), the settings from the stages'
 classes.
 """
@@ -24,6 +25,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import measured
 import pages
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,7 @@ README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
 MODELS = ROOT / "models"
 RESULTS = ROOT / "benchmarks" / "results"
+PRECISIONS = ROOT / "docs" / "engines_and_precision.md"
 
 
 def model_numbers() -> str:
@@ -128,7 +131,7 @@ def filled(text: str, name: str, content: str) -> str:
     """
     block = re.compile(rf"(<!-- {name}:[^>]*-->).*?(<!-- /{name} -->)", re.S)
     if not block.search(text):
-        raise SystemExit(f"README.md has no block {name}")
+        raise SystemExit(f"a page has no block {name}")
     return block.sub(lambda match: f"{match[1]}\n{content}\n{match[2]}", text)
 
 
@@ -154,6 +157,7 @@ def record_picture() -> None:
 def record_outputs(names: list[str]) -> None:
     """Run the examples of the pages (all, or those of these file names) and write what they print."""
     chosen = [Path(name).resolve() for name in names] or pages.pages()
+    os.environ["SPARKXLMR_PRECISION"] = "float32"  # as the tests, which hold the pages to it on any CPU
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["SPARKXLMR_HOME"] = scratch
         replaced = pages.stand_ins(Path(scratch))
@@ -176,8 +180,12 @@ def main() -> None:
     now = README.read_text("utf-8")
     texts = {README: filled(now, "model-numbers", model_numbers())}
     texts |= {page: pages.with_tables(page.read_text("utf-8")) for page in pages.pages()}
+    texts[PRECISIONS] = filled(texts[PRECISIONS], measured.BLOCK, measured.all_models())
+    for name in measured.names():
+        card = MODELS / name / "README.md"
+        texts[card] = filled(card.read_text("utf-8"), measured.BLOCK, measured.card_table(name))
     if arguments.check:
-        old = [page.name for page, text in texts.items() if text != page.read_text("utf-8")]
+        old = [str(page.relative_to(ROOT)) for page, text in texts.items() if text != page.read_text("utf-8")]
         raise SystemExit(f"{', '.join(old)}: out of date, run docs/refresh.py" if old else 0)
     for page, text in texts.items():
         page.write_text(text, "utf-8")

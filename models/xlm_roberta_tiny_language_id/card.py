@@ -132,6 +132,11 @@ Speed: {speed["sentences_a_second"]:,.0f} such sentences a second in one process
 
 {languages(found["f1"])}
 
+## In narrower precisions
+
+<!-- measured: written by docs/refresh.py from measured.json, which sparkxlmr measure writes -->
+<!-- /measured -->
+
 ## What it must not be used for
 
 - It has read one kind of text: sentences of news, encyclopaedia and travel guides, written by translators.

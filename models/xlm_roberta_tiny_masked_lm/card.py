@@ -104,6 +104,11 @@ the texts) it has fewer to go by:
 A text of SIB-200 has {lengths["sib200"]:.0f} pieces on average, one of AG News {lengths["ag_news"]:.0f}:
 English words are often whole, in most other languages a piece is a syllable or a letter.
 
+## In narrower precisions
+
+<!-- measured: written by docs/refresh.py from measured.json, which sparkxlmr measure writes -->
+<!-- /measured -->
+
 ## What it must not be used for
 
 - It is a demonstration and a start for training on, no source of facts: it knows which pieces stand together

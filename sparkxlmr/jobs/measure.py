@@ -196,7 +196,7 @@ def run(arguments: argparse.Namespace) -> int:
     for row, seconds in found:
         rows.append(row)
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.4f}"
-        rate = f"{len(texts.texts) / seconds:,.0f}"
+        rate = f"{len(texts.texts) / max(seconds, 1e-9):,.0f}"
         way = str(Way(row.precision, row.quantization))
         limits = "; ".join(row.faults) or "kept"
         table.add_row(row.task, way, f"{row.agreement:.4f}", accuracy, rate, limits)

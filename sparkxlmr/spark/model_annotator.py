@@ -66,8 +66,12 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         bool,
         True,
     )
-    engine = param("What computes: auto, openvino, tensorflow.", str, "auto")
-    precision = param("What it computes in: auto, float32, bfloat16, ...", str, "auto")
+    engine = param("What computes: openvino, tensorflow, keras or auto, what is there and fits.", str, "auto")
+    precision = param(
+        "In which numbers: float32, bfloat16, float16, int8 or auto, what is fast here and keeps the labels.",
+        str,
+        "auto",
+    )
     distribution = param("How the model reaches the executors.", str, "auto", choices=WAYS)
 
     @classmethod
