@@ -52,6 +52,16 @@ def benchmark_texts(rows: int, masks: bool = False) -> Texts:
     return Texts(found.source, masked(found.texts), found.labels) if masks else found
 
 
+def of_words(rows: int, words: int) -> Texts:
+    """Different texts of so many words each: the benchmark's texts one after the other, cut anew."""
+    found = benchmark_texts(400)
+    pool = " ".join(found.texts).split(" ")
+    # Each begins at a place of its own, so that none equals another.
+    step = max(1, len(pool) // rows)
+    texts = [" ".join((pool * 2)[row * step : row * step + words]) for row in range(rows)]
+    return Texts(found.source, texts, [""] * rows)
+
+
 def read_texts(file: Path) -> list[dict[str, str]]:
     """The lines of a file that :meth:`Texts.write` wrote."""
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]

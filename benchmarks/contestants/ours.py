@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 ROWS = 4096
 
 
-def stage_of(
-    task: str, preset: str, most_tokens: int, engine: str, precision: str, quantization: str
-) -> Any:
+def stage_of(task: str, preset: str, most_tokens: int, engine: str, precision: str, quantization: str) -> Any:
     """The stage; its answers are in the column ``answer``."""
     from sparkxlmr.annotator import XlmRoBertaForMaskedLM, XlmRoBertaForSequenceClassification
 

@@ -1,0 +1,73 @@
+"""What a run needs before anything is timed: models, texts, environments."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import random_models
+from contest import Job, python_of
+from measuring import BUILD
+from texts import Texts, benchmark_texts, of_words
+
+from sparkxlmr.presets.preset import Preset
+from sparkxlmr.text.tokenizer import SentencePieceTokenizer
+
+MODELS = random_models.MODELS
+#: the preset with its calibration, beside the plain one
+QUANTIZED = "quantized"
+#: words of a text for a token: those of the tests' vocabulary are short
+_WORDS_A_TOKEN = 0.75
+_MOST_TOKENS, _LONGEST = 128, 512
+# Texts to calibrate with, behind those that are timed.
+_CALIBRATION = (1000, 1200)
+
+
+def everything(models: Path, sections: Sequence[str], peers: Sequence[str]) -> None:
+    """Makes what is not there yet: minutes and gigabytes the first time, nothing later."""
+    random_models.make(models)
+    quantized(models)
+    for program in ["hugging_face", *(peers if "peers" in sections else ())]:
+        python_of(program)
+
+
+def quantized(models: Path) -> None:
+    """The classifier's preset with ranges for static int8, by this package's own command."""
+    folder = models / "classify" / QUANTIZED
+    if (folder / "config.json").is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    first, last = _CALIBRATION
+    found = benchmark_texts(last)
+    some = Texts(found.source, found.texts[first:], found.labels[first:])
+    file = some.write(BUILD / "calibration.jsonl")
+    preset = models / "classify" / "preset"
+    command = [sys.executable, "-m", "sparkxlmr", "quantize", preset, file, "--output", folder]
+    subprocess.run([str(part) for part in command], check=True, stdout=sys.stderr)
+
+
+def job(models: Path, cores: int, rows: int, task: str = "classify") -> Job:
+    """The benchmark's texts, cut off at 128 tokens."""
+    texts = benchmark_texts(rows, masks=task == "fill-mask")
+    return _job(models, cores, texts, f"{task}-{rows}", task, _MOST_TOKENS)
+
+
+def job_of_length(models: Path, cores: int, length: int, tokens: int = 8192) -> Job:
+    """Texts of about `length` tokens each, so many that all together have about `tokens`."""
+    texts = of_words(max(cores * 4, tokens // length), max(2, round(length * _WORDS_A_TOKEN)))
+    return _job(models, cores, texts, f"length-{length}", "classify", min(length, _LONGEST))
+
+
+def _job(models: Path, cores: int, texts: Texts, name: str, task: str, most_tokens: int) -> Job:
+    file = texts.write(BUILD / "texts" / f"{name}.jsonl")
+    encoded = _tokenizer(models / task / "preset").encode(texts.texts, most_tokens)
+    return Job(models, file, texts.source, [len(ids) for ids in encoded.ids], cores, task, most_tokens)
+
+
+@cache
+def _tokenizer(preset: Path) -> SentencePieceTokenizer:
+    return Preset.open(preset).text_tokenizer()
