@@ -15,7 +15,7 @@ import pytest
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.engines import engine_named, engine_names
+from sparkxlmr.runtime.engines import engine_named, engine_names, tensorflow_export
 from sparkxlmr.runtime.engines import openvino as openvino_engine
 from sparkxlmr.runtime.engines import tensorflow as tensorflow_engine
 from sparkxlmr.runtime.predictor import Predictor
@@ -138,6 +138,29 @@ def test_a_bundle_needs_no_keras_to_run(golden_bundles):
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize(("precision", "atol"), [("bfloat16", 0.03), ("float16", 0.003)])
+def test_narrow_functions_of_a_saved_model(golden_bundles, golden, precision, atol):
+    """Also where the hardware would have the engine take float32 instead: each is in every bundle."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(golden_bundles("tensorflow").file("saved_model/saved_model.pb").parent))
+    function = tensorflow_engine._function(tf, loaded, precision, on_gpu=False)
+    predictor = Predictor(golden_bundles("tensorflow"))
+    predictor._runner = tensorflow_engine.TensorFlowRunner(function, on_gpu=False)
+    texts, max_length, logits, compared = golden
+    found = predictor.logits(texts, max_length).logits
+    np.testing.assert_allclose(found[compared], logits[compared], atol=atol)
+    assert np.abs(found[compared] - logits[compared]).max() > 1e-4  # it is not float32 after all
+    assert (found.argmax(1) == logits.argmax(1))[compared].mean() > 0.98
+
+
+def test_float16_needs_a_gpu_and_says_so(golden_bundles, caplog):
+    with caplog.at_level(logging.WARNING, logger=tensorflow_engine.__name__):
+        runner = engine_named("tensorflow").load(golden_bundles("tensorflow"), "float16", None)
+    assert "computes in float32" in caplog.text
+    assert runner.run({name: np.ones((1, 3), np.int32) for name in ("token_ids", "padding_mask")}).shape
+
+
 @pytest.mark.parametrize("backend", [None, "jax", "tensorflow"])
 def test_where_the_saved_model_is_made(golden_preset, tmp_path, monkeypatch, backend):
     """In this process only where Keras is here on the TensorFlow backend already."""
@@ -146,16 +169,16 @@ def test_where_the_saved_model_is_made(golden_preset, tmp_path, monkeypatch, bac
     if backend:
         keras = types.SimpleNamespace(backend=types.SimpleNamespace(backend=lambda: backend))
         monkeypatch.setitem(sys.modules, "keras", keras)
-    monkeypatch.setattr(tensorflow_engine, "export_saved_model", lambda *_: made.append("here"))
-    monkeypatch.setattr(tensorflow_engine, "_export_in_child", lambda *_: made.append("child"))
+    monkeypatch.setattr(tensorflow_export, "export_saved_model", lambda *_: made.append("here"))
+    monkeypatch.setattr(tensorflow_engine, "_run_in_child", lambda *_: made.append("child"))
     tensorflow_engine.ENGINE.compile(golden_preset, tmp_path)
     assert made == ["here" if backend == "tensorflow" else "child"]
 
 
 def test_an_export_that_fails_says_why(tmp_path):
     with pytest.raises(EngineError, match=r"could not export .*PresetNotFoundError"):
-        tensorflow_engine._export_in_child(
-            tensorflow_engine.__name__, tmp_path / "nowhere", tmp_path / "saved_model", "text_classifier"
+        tensorflow_engine._run_in_child(
+            tensorflow_export.__name__, tmp_path / "nowhere", tmp_path / "saved_model", "text_classifier"
         )
 
 

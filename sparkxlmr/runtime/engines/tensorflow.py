@@ -1,8 +1,8 @@
 """TensorFlow: the GPU engine, and the CPU's where OpenVINO has no wheels. The model travels as a SavedModel.
 
-The SavedModel is made from the Keras model in a process of its own: making it needs Keras on the TensorFlow
-backend and a second of every GPU's memory, and this process may use neither. Running it needs TensorFlow
-only.
+The SavedModel is made in a process of its own (:mod:`~sparkxlmr.runtime.engines.tensorflow_export`): making
+it needs Keras on the TensorFlow backend and a second of every GPU's memory, and this process may use neither.
+Running it needs TensorFlow only.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
-from sparkxlmr.presets.config import MaskedLMConfig
 from sparkxlmr.runtime.bundle import Bundle
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.open_model_folder import Model
-    from sparkxlmr.presets.preset import Preset
 
 SAVED_MODEL = "saved_model"
 _GRAPH = f"{SAVED_MODEL}/saved_model.pb"
+# The one signature of a model that another library made, and of this engine's own of its first revision.
 ENDPOINT = "logits"
+_EXPORT = "sparkxlmr.runtime.engines.tensorflow_export"
+_IMPORT = "sparkxlmr.runtime.engines.tensorflow_import"
 _log = logging.getLogger(__name__)
 
 
 class TensorFlowEngine:
     name = "tensorflow"
     install = "pip install 'sparkxlmr[cpu]', or 'sparkxlmr[gpu]' where there are GPUs"
-    precisions = ("float32",)
-    revision = 1
+    precisions = ("float32", "bfloat16", "float16")
+    revision = 2
     uses_gpu = True
 
     def installed(self) -> bool:
@@ -47,11 +48,13 @@ class TensorFlowEngine:
         from sparkxlmr.presets.saved_graph import SavedGraph
 
         if isinstance(model, SavedGraph):
-            _export_in_child("sparkxlmr.runtime.engines.tensorflow_import", model.path, folder / SAVED_MODEL)
+            _run_in_child(_IMPORT, model.path, folder / SAVED_MODEL)
         elif _backend_here() == "tensorflow":
+            from sparkxlmr.runtime.engines.tensorflow_export import export_saved_model
+
             export_saved_model(model, folder / SAVED_MODEL)
         else:
-            _export_in_child(__name__, model.path, folder / SAVED_MODEL, str(model.task_kind))
+            _run_in_child(_EXPORT, model.path, folder / SAVED_MODEL, str(model.task_kind))
         written = (folder / SAVED_MODEL).rglob("*")
         return sorted(path.relative_to(folder).as_posix() for path in written if path.is_file())
 
@@ -66,34 +69,73 @@ class TensorFlowEngine:
             # Several tasks may share the GPU: take memory as it is needed, not all of it at once.
             if not tf.config.experimental.get_memory_growth(gpu):
                 tf.config.experimental.set_memory_growth(gpu, True)
+        # On GPUs TensorFlow multiplies float32 in TF32 unless told not to: 10 bits, where float32 means 23.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        precision = _precision_here(precision, bool(gpus))
         try:
-            loaded = tf.saved_model.load(str(bundle.file(_GRAPH).parent))
+            # Weights wait on the CPU until they are cast: no GPU holds them twice.
+            with tf.device("CPU:0"):
+                loaded = tf.saved_model.load(str(bundle.file(_GRAPH).parent))
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise EngineError(
                 f"TensorFlow {tf.__version__} cannot open {bundle.folder}: {str(error).splitlines()[0]}",
                 "a bundle compiled by this or an earlier release",
                 "compile the preset again, or upgrade tensorflow",
             ) from error
-        return TensorFlowRunner(loaded, on_gpu=bool(gpus))
+        return TensorFlowRunner(_function(tf, loaded, precision, bool(gpus)), on_gpu=bool(gpus))
 
 
 class TensorFlowRunner:
-    """Any width goes: the graph has dynamic shapes and is not compiled for each."""
+    """Any width goes: the graph has dynamic shapes and is not compiled for each.
+
+    XLA, which compiles for each shape, is not used: on a CPU it gains 4 % in float32 and loses two fifths of
+    the speed in bfloat16.
+
+    - `function`: takes int32 tensors by the names of the model's inputs.
+    """
 
     widths = None
 
-    def __init__(self, loaded: Any, on_gpu: bool) -> None:
-        # The signature alone would let the variables be freed.
-        self._loaded = loaded
-        self._signature = loaded.signatures[ENDPOINT]
+    def __init__(self, function: Callable[..., Any], on_gpu: bool) -> None:
+        self._function = function
         self.batch_tokens = 65536 if on_gpu else 4096
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
         import tensorflow as tf
 
         tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
-        (answer,) = self._signature(**tensors).values()
-        return np.asarray(answer.numpy(), np.float32)
+        return np.asarray(self._function(**tensors).numpy(), np.float32)
+
+
+def _function(tf: Any, loaded: Any, precision: str, on_gpu: bool) -> Callable[..., Any]:
+    """The model's function of its inputs, holding its weights in that precision."""
+    if ENDPOINT in loaded.signatures:
+        if precision != "float32":
+            _log.warning("This SavedModel has one precision, its own: it computes in float32.")
+        signature = loaded.signatures[ENDPOINT]
+
+        def signed(**inputs: Any) -> Any:
+            _ = loaded  # the signature alone would let the variables be freed
+            return next(iter(signature(**inputs).values()))
+
+        return signed
+    (traced,) = getattr(loaded, precision).concrete_functions
+    specs = traced.structured_input_signature[0]
+    own, read = specs[: len(loaded.weights)], specs[len(loaded.weights) :]
+    with tf.device("GPU:0" if on_gpu else "CPU:0"):
+        weights = [tf.cast(x, spec.dtype) for x, spec in zip(loaded.weights, own, strict=True)]
+    bound = tf.function(lambda *inputs: traced(*weights, *inputs), input_signature=read, autograph=False)
+    function = bound.get_concrete_function()
+    names = [spec.name for spec in read]
+    return lambda **inputs: function(*(inputs[name] for name in names))
+
+
+def _precision_here(precision: str, on_gpu: bool) -> str:
+    """A CPU's float16 is slower than its float32; what it lacks of bfloat16 was seen before."""
+    if precision == "float16" and not on_gpu:
+        _log.warning("There is no GPU for TensorFlow here: it computes in float32, not in float16.")
+        return "float32"
+    return precision
 
 
 def _use_threads(tf: Any, threads: int | None) -> None:
@@ -108,81 +150,13 @@ def _use_threads(tf: Any, threads: int | None) -> None:
         _log.warning("TensorFlow was in use before with other threads than %d: %s", threads, error)
 
 
-def export_saved_model(preset: Preset, folder: Path) -> None:
-    """Writes the model of the preset as a SavedModel with one signature, `logits`.
-
-    Its int32 inputs are those of :class:`sparkxlmr.runtime.engines.Runner`, all dimensions open; it answers
-    float32 `logits` before any activation, or an encoder's vectors. Keras must be on the TensorFlow backend.
-    """
-    import tensorflow as tf
-
-    from sparkxlmr.models.backbone import Backbone
-    from sparkxlmr.models.masked_lm import MaskedLM
-    from sparkxlmr.models.text_classifier import TextClassifier
-    from sparkxlmr.models.weights import assign
-    from sparkxlmr.presets.encoder import Encoder
-
-    model: Any
-    answer: Callable[[Any, dict[str, Any]], Any] = _classified
-    if isinstance(preset, Encoder):
-        model = backbone = Backbone.from_preset(preset.path, load_weights=False, dtype="float32")
-        assign(backbone, preset.weights())
-        answer = _encoded
-    elif isinstance(preset.task, MaskedLMConfig):
-        model = MaskedLM.from_preset(preset.path, preprocessor=None, dtype="float32")
-        backbone = model.backbone
-    else:
-        model = TextClassifier.from_preset(preset.path, preprocessor=None, activation=None, dtype="float32")
-        backbone = model.backbone
-    inputs = [tf.TensorSpec((None, None), tf.int32, name) for name in backbone.input]
-    if isinstance(preset.task, MaskedLMConfig):
-        inputs.append(tf.TensorSpec((None, 2), tf.int32, "mask_positions"))
-        answer = _filled
-
-    def logits(*tensors: Any) -> dict[str, Any]:
-        return {"logits": answer(model, {spec.name: x for spec, x in zip(inputs, tensors, strict=True)})}
-
-    holder = tf.Module()
-    holder.variables_of_the_model = [variable.value for variable in model.variables]
-    holder.logits = tf.function(logits, input_signature=inputs)
-    tf.saved_model.save(holder, str(folder), signatures={ENDPOINT: holder.logits.get_concrete_function()})
-
-
-def _classified(model: Any, inputs: dict[str, Any]) -> Any:
-    return model(inputs, training=False)
-
-
-def _encoded(backbone: Any, inputs: dict[str, Any]) -> Any:
-    sequence, _ = backbone.unpack(backbone(inputs, training=False))
-    return text_vectors(sequence, inputs["padding_mask"])
-
-
-def text_vectors(sequence: Any, padding_mask: Any) -> Any:
-    """Of (rows, width, hidden) the first token's vector and the mean over all tokens: (rows, 2, hidden)."""
-    import tensorflow as tf
-
-    counted = tf.cast(padding_mask, sequence.dtype)[:, None]
-    n_tokens = tf.maximum(tf.reduce_sum(counted, axis=2, keepdims=True), 1)
-    return tf.concat([sequence[:, :1], tf.matmul(counted, sequence) / n_tokens], axis=1)
-
-
-def _filled(model: Any, inputs: dict[str, Any]) -> Any:
-    import tensorflow as tf
-
-    mask_positions = inputs.pop("mask_positions")
-    sequence, _ = model.backbone.unpack(model.backbone(inputs, training=False))
-    # To the head each mask is a text of one token: logits exist at the masks only.
-    x = tf.gather_nd(sequence, mask_positions)[:, None]
-    return model.masked_lm_head(x, tf.zeros(tf.shape(x)[:2], tf.int32))[:, 0]
-
-
 def _backend_here() -> str | None:
     """Keras's backend in this process; None where it is not imported and so not chosen yet."""
     keras = sys.modules.get("keras")
     return keras.backend.backend() if keras is not None else None
 
 
-def _export_in_child(module: str, model: Path, folder: Path, *arguments: str) -> None:
+def _run_in_child(module: str, model: Path, folder: Path, *arguments: str) -> None:
     package_root = str(Path(__file__).parents[3])
     environment = {
         **os.environ,
@@ -203,11 +177,3 @@ def _export_in_child(module: str, model: Path, folder: Path, *arguments: str) ->
 
 
 ENGINE = TensorFlowEngine()
-
-if __name__ == "__main__":
-    from sparkxlmr.presets.encoder import Encoder
-    from sparkxlmr.presets.preset import Preset
-
-    _source, _target, _kind = sys.argv[1:]
-    _preset = Preset.open(_source)
-    export_saved_model(Encoder.of(_preset) if _kind == Encoder.kind else _preset, Path(_target))

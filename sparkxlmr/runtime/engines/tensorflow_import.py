@@ -10,7 +10,7 @@ from typing import Any
 
 from sparkxlmr.presets.saved_graph import CLASSIFIER, SavedGraph, wrong_outputs
 from sparkxlmr.presets.tensorflow_folder import SIGNATURE
-from sparkxlmr.runtime.engines.tensorflow import ENDPOINT, text_vectors
+from sparkxlmr.runtime.engines.tensorflow import ENDPOINT
 
 
 def import_saved_model(model: SavedGraph, folder: Path) -> None:
@@ -32,7 +32,7 @@ def import_saved_model(model: SavedGraph, folder: Path) -> None:
         given.setdefault("segment_ids", tf.zeros_like(given["token_ids"]))
         inputs = {theirs: tf.cast(given[ours], wanted[theirs].dtype) for ours, theirs in model.inputs.items()}
         x = tf.cast(served(**inputs)[model.output], tf.float32)
-        return {"logits": x if model.task_kind == CLASSIFIER else text_vectors(x, given["padding_mask"])}
+        return {"logits": x if model.task_kind == CLASSIFIER else _text_vectors(x, given["padding_mask"])}
 
     holder = tf.Module()
     holder.variables_of_the_model = list(served.variables)
@@ -44,6 +44,15 @@ def import_saved_model(model: SavedGraph, folder: Path) -> None:
     if model.task_kind == CLASSIFIER and shape != (2, len(model.labels)):
         raise wrong_outputs(model.path, shape, len(model.labels))
     tf.saved_model.save(holder, str(folder), signatures={ENDPOINT: endpoint})
+
+
+def _text_vectors(sequence: Any, padding_mask: Any) -> Any:
+    """Of (rows, width, hidden) the first token's vector and the mean over all tokens: (rows, 2, hidden)."""
+    import tensorflow as tf
+
+    counted = tf.cast(padding_mask, sequence.dtype)[:, None]
+    n_tokens = tf.maximum(tf.reduce_sum(counted, axis=2, keepdims=True), 1)
+    return tf.concat([sequence[:, :1], tf.matmul(counted, sequence) / n_tokens], axis=1)
 
 
 if __name__ == "__main__":
