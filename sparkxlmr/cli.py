@@ -1,5 +1,5 @@
-"""The command ``sparkxlmr``: classify a file or fill its masks, list the models, measure one, look at this
-machine, show a demonstration."""
+"""The command ``sparkxlmr``: classify a file or fill its masks, list the models, measure or quantise one,
+look at this machine, show a demonstration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sparkxlmr import __version__, demo, doctor
 from sparkxlmr.errors import SparkxlmrError
-from sparkxlmr.jobs import classify, fill_mask, measure, outcome, report, table_job
+from sparkxlmr.jobs import classify, fill_mask, measure, outcome, quantize, report, table_job
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.preset import Preset
@@ -43,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
     one = commands.add_parser("measure", help=said, description=said, epilog=_EPILOG)
     measure.add_arguments(one)
     one.set_defaults(action=measure.run)
+
+    said = "make of a model one that runs in int8, its ranges found on texts like those it is meant for"
+    one = commands.add_parser("quantize", help=said, description=said, epilog=_EPILOG)
+    quantize.add_arguments(one)
+    one.set_defaults(action=quantize.run)
 
     said = "say what is there on this machine, what is missing, and what to do about it"
     one = commands.add_parser("doctor", help=said, description=said, epilog=_EPILOG)

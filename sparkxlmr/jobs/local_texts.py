@@ -72,8 +72,8 @@ def read_texts(
     return LocalTexts(texts, None if label is None else labels, place.name, sha256_of(place))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of a command that reads such texts: TEXTS, --text and --rows."""
+def add_arguments(parser: argparse.ArgumentParser, rows: int | None = None) -> None:
+    """Declare the options of a command that reads such texts: TEXTS, --text and --rows, with its default."""
     parser.add_argument("texts", metavar="TEXTS", help="CSV, TSV, JSON lines, Parquet or plain text file")
     parser.add_argument(
         "--text",
@@ -81,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="column of the texts (default: text); given more than once, the columns joined by a space",
     )
-    parser.add_argument("--rows", type=int, metavar="N", help="read the first N texts (default: all)")
+    read = f"read the first N texts (default: {'all' if rows is None else rows})"
+    parser.add_argument("--rows", type=int, default=rows, metavar="N", help=read)
 
 
 def _cell(row: Row, name: str, path: str) -> Any:

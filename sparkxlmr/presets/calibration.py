@@ -72,7 +72,7 @@ def write_calibration(preset: Preset, ranges: Mapping[str, NDArray[np.float32]])
     Raises:
         OutputError: the file cannot be written.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     source = preset.content_hash
     named = {
@@ -80,7 +80,12 @@ def write_calibration(preset: Preset, ranges: Mapping[str, NDArray[np.float32]])
         for product in sorted(ranges)
     }
     path = preset.path / CALIBRATION
-    write_file_whole(path, lambda file: save_file(named, file))
+    content = save(named)
+
+    def write(file: Path) -> None:
+        file.write_bytes(content)
+
+    write_file_whole(path, write)
     return path
 
 

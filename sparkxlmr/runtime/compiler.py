@@ -27,7 +27,7 @@ from sparkxlmr.runtime.bundle import (
 )
 from sparkxlmr.runtime.engine_choice import require_installed, require_readable
 from sparkxlmr.runtime.engines import engine_named
-from sparkxlmr.runtime.quantization import Form, form_of
+from sparkxlmr.runtime.quantization import INT8, Form, form_of
 
 #: Kinds of models that engines run.
 TASKS = ("text_classifier", "masked_lm", Encoder.kind)
@@ -159,6 +159,11 @@ def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:
 def _cached(folder: Path, source: str) -> Bundle | None:
     bundle = Bundle.open_whole(folder)
     return bundle if bundle is not None and bundle.manifest.source == source else None
+
+
+def own_folder(preset: Model, engine: str, precision: str = "float32") -> Path:
+    """Where the bundle that a preset brings along lies, in the form for a precision, if it brings one."""
+    return _own_folder(preset, engine, Form(int8=precision == INT8))
 
 
 def _own_folder(preset: Model, engine: str, form: Form) -> Path:

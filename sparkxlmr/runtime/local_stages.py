@@ -287,8 +287,11 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
         model = Encoder.of(model)
     gpu = gpu_visible()
     engine = engine_for(model, chosen.get("engine") or "auto", gpu)
-    precision = precision_for(model, engine, chosen.get("precision") or "auto", gpu).precision
-    bundle = verified_folder(bundle_for(model, engine, precision))
+    quantization = chosen.get("quantization") or "auto"
+    precision = precision_for(
+        model, engine, chosen.get("precision") or "auto", gpu, quantization
+    ).precision
+    bundle = verified_folder(bundle_for(model, engine, precision, quantization))
     if bundle.manifest.task != task:
         raise NotAPresetError(
             f"{record.name}: the model {chosen.model} is a {bundle.manifest.task}",

@@ -19,6 +19,7 @@ from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engine_choice import engine_for
 from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.precision_choice import Choice, precision_for
+from sparkxlmr.runtime.quantization import QUANTIZATIONS
 from sparkxlmr.runtime.stage_options import Chosen, text_length
 from sparkxlmr.spark.annotator import Annotator
 from sparkxlmr.spark.compat import ensure_worker_python, gpus_of_tasks, is_local
@@ -71,6 +72,13 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         "In which numbers: float32, bfloat16, float16, int8 or auto, what is fast here and keeps the labels.",
         str,
         "auto",
+    )
+    quantization = param(
+        "How int8 finds the ranges of what it multiplies: static (the model's calibration), dynamic (while "
+        "running) or auto, static where the model has a calibration.",
+        str,
+        "auto",
+        choices=QUANTIZATIONS,
     )
     distribution = param("How the model reaches the executors.", str, "auto", choices=WAYS)
 
@@ -158,8 +166,9 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         gpu = gpus_of_tasks(spark) or (is_local(spark) and gpu_visible())
         engine = engine_for(self.model, self.getEngine(), gpu)
         model = self._compiled_model()
-        choice = precision_for(model, engine, self.getPrecision(), gpu)
-        bundle = verified_folder(bundle_for(model, engine, choice.precision))
+        quantization = self.getQuantization()
+        choice = precision_for(model, engine, self.getPrecision(), gpu, quantization)
+        bundle = verified_folder(bundle_for(model, engine, choice.precision, quantization))
         _tell_once(self.model.name, bundle.hash, engine, choice)
         # What depends on the bundle is refused before anything is sent.
         self._check_settings(bundle)

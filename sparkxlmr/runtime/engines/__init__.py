@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -76,6 +76,14 @@ class Int8Engine(Engine, Protocol):
     def compile_int8(self, model: Preset, folder: Path, calibration: Calibration | None) -> list[str]:
         """As :meth:`Engine.compile`, weights as int8. With a calibration the ranges of what comes into the
         products are fixed by it, without one they are found while running."""
+
+    def observe(
+        self, model: Preset, inputs: Iterable[Mapping[str, NDArray[np.int32]]]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Runs a preset in float32 on arrays as :meth:`Runner.run` takes them: the ranges of a calibration.
+
+        Of the encoder every token counts, of the head what it reads; padding counts nowhere.
+        """
 
 
 def engine_names() -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from sparkxlmr.presets.preset import Preset
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
-# What is computed between the products of int8 is float32.
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-# Numbers that share a scale where int8 finds its ranges while running: all of a token, for nothing is faster.
-_GROUP = 1 << 16
+# Numbers that share a scale where int8 finds its ranges while running; with fewer it is slower.
+_GROUP = 768
 _log = logging.getLogger(__name__)
 
 
@@ -63,16 +62,28 @@ class OpenVinoEngine:
         write_graph(graph, folder / GRAPH, half=False)
         return [GRAPH, WEIGHTS]
 
+    def observe(
+        self, model: Preset, inputs: Iterable[Mapping[str, NDArray[np.int32]]]
+    ) -> dict[str, NDArray[np.float32]]:
+        from sparkxlmr.runtime.engines.openvino_int8 import observed_ranges
+
+        return observed_ranges(model, inputs)
+
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> OpenVinoRunner:
         import openvino as ov
 
         core = ov.Core()
-        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
-            precision = "float32"
+        hint = _HINTS[precision]
+        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            if precision == "bfloat16":
+                _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
+            hint = "f32"
+        elif precision == "int8":
+            # What is computed between its products: a tenth faster, and labels do not change by it.
+            hint = "bf16"
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "INFERENCE_PRECISION_HINT": hint,
             # Pinned, the workers of a host would all sit on its first cores.
             "ENABLE_CPU_PINNING": False,
         }

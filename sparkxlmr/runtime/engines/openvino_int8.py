@@ -24,6 +24,8 @@ from sparkxlmr.runtime.engines.openvino_layers import Products, Weights, first_r
 # Symmetric, so without -128.
 _MOST = 127
 _LEVELS = 256
+# Between the names of kernels that are one product.
+_BESIDE = "+"
 # The last layer of a masked language model reads its masks only: its products are the encoder's all the same.
 _LAYERS = ("layers.", "groups.")
 
@@ -39,7 +41,8 @@ class Int8Products(Products):
         return op.multiply(op.convert(op.constant(whole), "f32"), floats(scale))
 
     def incoming(self, x: Any, name: str) -> Any:
-        found = None if self.calibration is None else self.calibration.ranges.get(name)
+        # Products side by side read the same numbers: those of the first are those of all.
+        found = None if self.calibration is None else self.calibration.ranges.get(name.split(_BESIDE)[0])
         if found is None:
             return x
         low, high = (floats(bound) for bound in bounds(found))
@@ -58,7 +61,7 @@ class _Observed(Products):
         self.inputs: list[tuple[str, Any]] = []
 
     def incoming(self, x: Any, name: str) -> Any:
-        self.inputs.append((name, x))
+        self.inputs += [(one, x) for one in name.split(_BESIDE)]
         return x
 
 
@@ -96,36 +99,32 @@ def bounds(ranges: NDArray[np.float32]) -> tuple[float, float]:
     return -step * below, step * above
 
 
-class Observer:
-    """A preset's model that answers, for arrays as its engine gets them, the lowest and the highest number of
-    each channel that comes into each product.
+def observed_ranges(
+    preset: Preset, inputs: Iterable[Mapping[str, NDArray[np.int32]]]
+) -> dict[str, NDArray[np.float32]]:
+    """The lowest and the highest number of each channel that comes into each product of a preset's model.
 
-    Of the encoder every token counts, of the head what it reads; padding counts nowhere. `preset`: of a
-    classifier, a masked language model or an encoder.
+    - `inputs`: arrays as the model's engine gets them.
+
+    Name of the product's kernel to float32 (2, channels), over all batches; empty without batches. Of the
+    encoder every token counts, of the head what it reads; padding counts nowhere.
     """
-
-    def __init__(self, preset: Preset) -> None:
-        weights = preset.weights()
-        graphs = [_observing(weights, preset.config, None)]
-        if preset.task is not None:
-            graphs.append(_observing(weights, preset.config, preset.task))
-        self._names = [names for names, _ in graphs]
-        settings = {"INFERENCE_PRECISION_HINT": "f32"}
-        self._compiled = [ov.Core().compile_model(graph, "CPU", settings) for _, graph in graphs]
-
-    def ranges(self, inputs: Iterable[Mapping[str, NDArray[np.int32]]]) -> dict[str, NDArray[np.float32]]:
-        """Name of a product to float32 (2, channels), over all batches. Empty without batches."""
-        found: dict[str, NDArray[np.float32]] = {}
-        for arrays in inputs:
-            for names, compiled in zip(self._names, self._compiled, strict=True):
-                taken = {port.get_any_name() for port in compiled.inputs}
-                answers = compiled({name: array for name, array in arrays.items() if name in taken})
-                for index, name in enumerate(names):
-                    low, high = (np.array(answers[2 * index + bound]) for bound in range(2))
-                    if name in found:
-                        low, high = np.minimum(low, found[name][0]), np.maximum(high, found[name][1])
-                    found[name] = np.stack([low, high])
-        return found
+    weights = preset.weights()
+    tasks = [None] if preset.task is None else [None, preset.task]
+    graphs = [_observing(weights, preset.config, task) for task in tasks]
+    core, settings = ov.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    watched = [(names, core.compile_model(graph, "CPU", settings)) for names, graph in graphs]
+    found: dict[str, NDArray[np.float32]] = {}
+    for arrays in inputs:
+        for names, compiled in watched:
+            taken = {port.get_any_name() for port in compiled.inputs}
+            answers = compiled({name: array for name, array in arrays.items() if name in taken})
+            for index, name in enumerate(names):
+                low, high = (np.array(answers[2 * index + bound], np.float32) for bound in range(2))
+                if name in found:
+                    low, high = np.minimum(low, found[name][0]), np.maximum(high, found[name][1])
+                found[name] = np.stack([low, high])
+    return found
 
 
 def _observing(
