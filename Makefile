@@ -3,6 +3,8 @@
 # make test            every check and test of the main environment on one machine
 # make test-matrix     executors of their own, and the other environments: Spark 3.5 with its pandas, the wheel without TensorFlow, a packed cluster, Connect
 # make test-peers      what this package exports, loaded by transformers 4.57 and 5; records what they answered
+# make bench           this package at every engine and precision beside Hugging Face in a pandas UDF: minutes, 10 GB of disk
+# make bench-full      also every peer, each in its own environment (the first time long: 15 GB), and the pages' pictures
 # make docs            the documentation as a site, in build/docs/index.html
 # make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
 # make clean           remove what these made (environments too)
@@ -17,7 +19,7 @@ SPARK_TESTS := tests/spark tests/stages tests/doors tests/docs/test_pages_with_s
 # Executors in JVMs of their own take minutes: a part of the matrix.
 CLUSTER_TESTS := tests/cluster
 
-.PHONY: help demo test test-matrix test-peers docs cluster-env clean
+.PHONY: help demo test test-matrix test-peers bench bench-full docs cluster-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -43,6 +45,14 @@ test-matrix:
 test-peers:
 	@$(PYTHON) $(SETUP) test
 	@$(VENV_PYTHON) tests/peers/run.py
+
+bench:
+	@$(PYTHON) $(SETUP) test
+	@$(VENV_PYTHON) benchmarks/run.py
+
+bench-full:
+	@$(PYTHON) $(SETUP) test
+	@$(VENV_PYTHON) benchmarks/run.py --full
 
 docs:
 	@$(PYTHON) $(SETUP) docs

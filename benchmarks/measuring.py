@@ -77,8 +77,9 @@ def versions(*names: str) -> dict[str, str]:
 class Memory:
     """Bytes of one process that are in memory now.
 
-    - `private`: what no other process shares: it is freed when this one ends.
-    - `shared`: pages that other processes map too, or files on disk mapped read-only: kept once a host.
+    - `private`: what stands in no file: it is this process's own, and freed when it ends. Of pages that a
+      fork still shares with others, its part.
+    - `shared`: pages of files, mapped and not changed: kept once a host, however many processes map them.
     - `peak`: the most that was ever in memory, private and shared together.
     """
 
@@ -88,21 +89,12 @@ class Memory:
 
 
 def memory_of(pid: int) -> Memory | None:
-    """The memory of a process by Linux' own account; None where it has ended or the system has no such.
-
-    A clean page of a file counts as shared even while only one process maps it: a second one gets the same.
-    """
+    """The memory of a process by Linux' own account; None where it has ended or the system has no such."""
     rollup = _sizes(f"/proc/{pid}/smaps_rollup")
     status = _sizes(f"/proc/{pid}/status")
-    if not rollup or "VmHWM" not in status:
+    if "Pss_Anon" not in rollup or "VmHWM" not in status:
         return None
-    private = rollup["Private_Dirty"] + rollup.get("Private_Hugetlb", 0) + _anonymous_clean(rollup)
-    return Memory(private, rollup["Rss"] - private, status["VmHWM"])
-
-
-def _anonymous_clean(rollup: Mapping[str, int]) -> int:
-    """Anonymous memory that is not dirty (swapped in again): rare, and private all the same."""
-    return max(0, rollup.get("Anonymous", 0) - rollup["Private_Dirty"] - rollup["Shared_Dirty"])
+    return Memory(rollup["Pss_Anon"], rollup["Rss"] - rollup["Pss_Anon"], status["VmHWM"])
 
 
 def processes_below(pid: int) -> list[int]:
@@ -181,7 +173,7 @@ def useful_operations(encoder: Encoder, tokens: Iterable[int], wanted: Iterable[
 
     >>> base = Encoder()
     >>> round(useful_operations(base, [128]) / 1e9, 2), round(useful_operations(base, [64, 64]) / 1e9, 2)
-    (20.79, 20.54)
+    (20.8, 20.54)
     """
     lengths = list(tokens)
     counts = [1] * len(lengths) if wanted is None else list(wanted)

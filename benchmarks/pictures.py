@@ -49,7 +49,7 @@ def memory(records: Sequence[Record], file: Path) -> None:
         marks = [(line["at"], host_bytes(line["memory"]) / GIB) for line in points]
         axis.plot(*zip(*marks, strict=True), marker="o", label=what, color=_colour(points))
     axis.set_ylim(bottom=0)
-    axis.set_xticks(sorted({line["at"] for line in records if line["axis"] == "workers"}))
+    axis.set_xticks(sorted({line["at"] for line in records if line.get("axis") == "workers"}))
     _finish(figure, axis, "workers of the host", "GiB in all workers together", file)
 
 

@@ -27,11 +27,15 @@ _MOST_TOKENS, _LONGEST = 128, 512
 _CALIBRATION = (1000, 1200)
 
 
-def everything(models: Path, sections: Sequence[str], peers: Sequence[str]) -> None:
-    """Makes what is not there yet: minutes and gigabytes the first time, nothing later."""
+def everything(models: Path, programs: Sequence[str], static: bool) -> None:
+    """Makes what is not there yet: minutes and gigabytes the first time, nothing later.
+
+    `static`: whether static int8 is measured, whose model is calibrated first.
+    """
     random_models.make(models)
-    quantized(models)
-    for program in ["hugging_face", *(peers if "peers" in sections else ())]:
+    if static:
+        quantized(models)
+    for program in programs:
         python_of(program)
 
 

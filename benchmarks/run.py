@@ -5,7 +5,7 @@
 Random models of XLM-R base's shape, AG News' texts (made up ones where it is not at hand). Hugging Face in a
 pandas UDF lives as long as the run and takes turns with each other contestant, so a ratio holds on a machine
 whose speed changes. One JSON line a measurement goes to ``benchmarks/results/bench.jsonl`` (``--full``:
-``bench_full.jsonl``), and ``docs/benchmarks.md`` is written from it.
+``bench_full.jsonl``, and ``docs/benchmarks.md`` is written from it).
 """
 
 from __future__ import annotations
@@ -187,8 +187,21 @@ class attempt:
 SECTIONS = ("ours", "peers", "fill-mask", "axes")
 
 
-def measured(arguments: argparse.Namespace, sections: Sequence[str]) -> Records:
-    models, cores = arguments.models, cores_of_this_run()
+def asked_entries(arguments: argparse.Namespace) -> list[Entry]:
+    """Our own, those that `--only` allows."""
+    entries = own_entries() if "ours" in arguments.sections else []
+    return [entry for entry in entries if not arguments.only or arguments.only in entry.what]
+
+
+def asked_peers(arguments: argparse.Namespace) -> list[str]:
+    """The peers' programs, those that `--only` allows."""
+    programs = list(PEERS) if "peers" in arguments.sections else []
+    return [program for program in programs if not arguments.only or arguments.only in program]
+
+
+def measured(arguments: argparse.Namespace) -> Records:
+    """All records, in the order in which they are measured."""
+    models, cores, sections = arguments.models, cores_of_this_run(), arguments.sections
     job = prepare.job(models, cores, arguments.rows)
     if {"ours", "peers"} & set(sections):
         with started(REFERENCE.program, python_of(REFERENCE.program), job) as hugging_face:
@@ -198,12 +211,9 @@ def measured(arguments: argparse.Namespace, sections: Sequence[str]) -> Records:
             yield {**record(REFERENCE, job, written, labels, versions), "form": "pipeline", "ratio": 1.0}
             yield best(REFERENCE.what, REFERENCE.program, job, turn, hugging_face, labels)
             yield from along("workers", cores, job, [BARE] if "axes" not in sections else [])
-            if "ours" in sections:
-                entries = [e for e in own_entries() if not arguments.only or arguments.only in e.what]
-                yield from classifiers(job, hugging_face, entries, arguments.repeats)
-            for program in PEERS if "peers" in sections else ():
-                if not arguments.only or arguments.only in program:
-                    yield from peer(job, hugging_face, program, arguments.repeats)
+            yield from classifiers(job, hugging_face, asked_entries(arguments), arguments.repeats)
+            for program in asked_peers(arguments):
+                yield from peer(job, hugging_face, program, arguments.repeats)
     if "fill-mask" in sections:
         yield from fill_mask(models, cores, arguments.repeats, rows=24)
     if "axes" in sections:
@@ -220,20 +230,21 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=prepare.MODELS)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS)
     parser.add_argument("--only", help="entries with this in their name")
-    parser.add_argument("--output", type=Path, help="where the records go instead; no page is written then")
+    parser.add_argument("--output", type=Path, help="where the records go instead; no page is written")
     arguments = parser.parse_args()
-    sections = arguments.sections or (SECTIONS if arguments.full else ("ours", "fill-mask"))
+    arguments.sections = arguments.sections or (SECTIONS if arguments.full else ("ours", "fill-mask"))
     os.environ.pop("SPARKXLMR_PRECISION", None)  # what `auto` means is measured too
     os.environ["SPARKXLMR_HOME"] = str(BUILD / "home")
-    prepare.everything(arguments.models, sections, list(PEERS))
+    static = any(entry.facts["quantization"] == "static" for entry in asked_entries(arguments))
+    prepare.everything(arguments.models, [REFERENCE.program, *asked_peers(arguments)], static)
     file = BUILD / "running.jsonl"
     write_records(file, [])
-    for found in measured(arguments, sections):
+    for found in measured(arguments):
         write_records(file, [found], append=True)
     kept = arguments.output or RESULTS / ("bench_full.jsonl" if arguments.full else "bench.jsonl")
     shutil.copy(file, kept)
     print(report.tables(report.read(kept)))
-    if arguments.output is None:
+    if arguments.full and arguments.output is None:
         report.write()
     if attempt.failed:
         sys.exit(f"failed: {', '.join(attempt.failed)}")

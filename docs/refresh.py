@@ -29,6 +29,9 @@ import measured
 import pages
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import report  # noqa: E402
+
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "images" / "demo.svg"
 MODELS = ROOT / "models"
@@ -184,6 +187,9 @@ def main() -> None:
     for name in measured.names():
         card = MODELS / name / "README.md"
         texts[card] = filled(card.read_text("utf-8"), measured.BLOCK, measured.card_table(name))
+    if report.FULL.is_file():
+        page = report.PAGE
+        texts[page] = filled(page.read_text("utf-8"), report.BLOCK, report.results(report.read()))
     if arguments.check:
         old = [str(page.relative_to(ROOT)) for page, text in texts.items() if text != page.read_text("utf-8")]
         raise SystemExit(f"{', '.join(old)}: out of date, run docs/refresh.py" if old else 0)
