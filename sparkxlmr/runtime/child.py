@@ -61,6 +61,11 @@ class ChildPredictor:
         answer: Embedding = self._ask(("embed", arguments))
         return answer
 
+    @property
+    def ended(self) -> bool:
+        """Whether the child is gone, closed or killed."""
+        return self._process.poll() is not None
+
     def close(self) -> None:
         """End the child: it leaves when its input ends."""
         if self._process.stdin is not None and not self._process.stdin.closed:

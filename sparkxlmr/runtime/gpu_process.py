@@ -40,6 +40,9 @@ from sparkxlmr.runtime.messages import receive, send
 #: second one needs the model's memory again.
 PROCESSES = 1
 
+#: Whether this system has what the processes talk through; Windows has not.
+SHARING = hasattr(socket, "AF_UNIX")
+
 #: Seconds that a GPU's process outlives its last worker: as long as Spark keeps an idle one.
 PATIENCE = 60.0
 
@@ -67,32 +70,46 @@ class SharedRunner:
                 "those that the driver saw",
                 "set the engine to 'openvino', or start Spark where there is a GPU",
             )
-        self._gpu, number = places[os.getpid() % len(places)]
+        self._gpu, self._number = places[os.getpid() % len(places)]
+        self._opening = str(bundle.folder), precision
         self._lock = threading.Lock()
-        with ExitStack() as failed:
-            self._stream = failed.enter_context(_connected(self._gpu, number))
-            self.widths, self.batch_tokens = self._ask((str(bundle.folder), precision))
-            failed.pop_all()
+        self._stream: IO[bytes] | None = None
+        self.widths, self.batch_tokens = self._open()
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32] = self._ask(dict(inputs))
+        """As the engine's own runner. A process that ended is an error once; the next call starts another."""
+        with self._lock:
+            if self._stream is None:
+                self._open()
+            answer: NDArray[np.float32] = self._ask(dict(inputs))
         return answer
 
     def close(self) -> None:
         """Leave the GPU's process; it drops the model with its last worker."""
+        stream, self._stream = self._stream, None
         with suppress(OSError):  # a question that the process did not live to read
-            self._stream.close()
+            if stream is not None:
+                stream.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_stream"):
             self.close()
 
-    def _ask(self, question: Any) -> Any:
+    def _open(self) -> Any:
+        self._stream = _connected(self._gpu, self._number)
         try:
-            with self._lock:
-                send(self._stream, question)
-                answer = receive(self._stream)
+            return self._ask(self._opening)
+        except Exception:
+            self.close()
+            raise
+
+    def _ask(self, question: Any) -> Any:
+        assert self._stream is not None
+        try:
+            send(self._stream, question)
+            answer = receive(self._stream)
         except (OSError, EOFError) as error:
+            self.close()
             raise EngineError(
                 f"The process that computes on GPU {self._gpu} ended",
                 "it to answer until this worker ends",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.engine_choice import require_installed
-from sparkxlmr.runtime.engines import engine_named
+from sparkxlmr.runtime.engines import Runner, engine_named
 from sparkxlmr.runtime.planner import Batch, plan
 from sparkxlmr.runtime.precision_choice import precision_here
 from sparkxlmr.text.families import tokenizer_for
@@ -42,6 +42,10 @@ class Distinct(Generic[Text]):
         return cls(list(places), rows)
 
 
+#: Opens a verified bundle in a precision, with so many threads.
+Load = Callable[[Bundle, str, int | None], Runner]
+
+
 class Reader:
     """A bundle that is open: model and tokenizer in memory, ready for any number of calls.
 
@@ -50,6 +54,7 @@ class Reader:
       (:func:`~sparkxlmr.runtime.precision_choice.precision_here`).
     - `threads`: of one engine call; None leaves the number to the engine (all cores).
     - `max_tokens`: tokens of one engine call at most, padding included; None takes the engine's own.
+    - `load`: opens the engine, as `Engine.load`; None: in this process.
 
     Raises EngineError where the bundle's engine is not installed or cannot open the files, SettingError for a
     precision that the engine has not, NotAPresetError for a tokenizer of an unknown family or a bundle of
@@ -65,6 +70,7 @@ class Reader:
         precision: str = "float32",
         threads: int | None = None,
         max_tokens: int | None = None,
+        load: Load | None = None,
     ) -> None:
         engine = engine_named(require_installed(bundle.engine))
         if threads is not None and threads < 1:
@@ -78,7 +84,7 @@ class Reader:
         self.bundle = bundle
         self._tokenizers: dict[bool | None, SentencePieceTokenizer] = {}
         self._tokenizer = self._tokenizer_in(None)
-        self._runner = engine.load(bundle, precision_here(bundle, precision), threads)
+        self._runner = (load or engine.load)(bundle, precision_here(bundle, precision), threads)
         self._max_tokens = max_tokens or self._runner.batch_tokens
 
     def _encode(self, texts: Sequence[str], max_length: int | None, lower_case: bool | None) -> Encoded:

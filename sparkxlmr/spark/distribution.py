@@ -24,7 +24,9 @@ from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engines import engine_named
+from sparkxlmr.runtime.gpu_process import PROCESSES, SHARING
 from sparkxlmr.runtime.host import unpacked_once, verified_folder
 from sparkxlmr.spark.compat import conf, is_connect, is_local, session_key
 from sparkxlmr.spark.model_ref import WAYS, ModelRef
@@ -34,6 +36,8 @@ from sparkxlmr.spark.probe import check
 PIECE = 256 << 20
 #: Session setting by which a user says that driver and executors see the same folders: "auto" is then "path".
 SHARED_DISK = "spark.sparkxlmr.sharedDisk"
+#: Session setting for local mode: processes that compute on each visible GPU, for all workers together.
+GPU_PROCESSES = "spark.sparkxlmr.gpu.processes"
 #: Where executors mount storage that a Connect client's machine has under the same name (Databricks).
 MOUNTED = (Path("/Volumes"), Path("/dbfs"))
 #: Models whose broadcast pieces executors are asked to keep; workers have unpacked those of the others.
@@ -67,6 +71,15 @@ def resolve_way(way: str, spark: SparkSession, folder: Path | None = None) -> st
     return "path" if shared or mounted or is_local(spark) else "files"
 
 
+def _gpu_processes(spark: SparkSession) -> int:
+    said = conf(spark, GPU_PROCESSES, str(PROCESSES)).strip()
+    if not said.isdecimal() or int(said) < 1:
+        raise SettingError(
+            f"{GPU_PROCESSES} is {said!r}", "a whole number of processes, at least 1", "leave it out for 1"
+        )
+    return int(said)
+
+
 def distribute(
     bundle: Bundle, way: str, spark: SparkSession, precision: str, stream: bool = False
 ) -> ModelRef:
@@ -74,7 +87,8 @@ def distribute(
 
     `way` is one of :data:`WAYS`; `precision` is passed on to the predictor; `stream` says that the rows are
     those of a stream. Raises what :func:`sparkxlmr.spark.probe.check` raises where a Connect server's
-    executors cannot run it, SettingError for a stream under Connect whose tasks would not get the model.
+    executors cannot run it, SettingError for a stream under Connect whose tasks would not get the model, or
+    for a number of GPU processes that is none.
     """
     way = resolve_way(way, spark, bundle.folder)
     if stream and way == "files" and is_connect(spark):
@@ -86,9 +100,11 @@ def distribute(
             " installed there",
         )
     # A worker of an engine without use for GPUs leaves its devices alone: the user's own functions run there.
-    assigned = not is_local(spark) and engine_named(bundle.engine).uses_gpu
+    uses_gpu = engine_named(bundle.engine).uses_gpu
+    assigned = not is_local(spark) and uses_gpu
+    shared = _gpu_processes(spark) if is_local(spark) and uses_gpu and SHARING and gpu_visible() else 0
     if way == "path":
-        ref = ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned)
+        ref = ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned, shared=shared)
         _check_once(spark, ref, bundle.engine)
         return ref
     key = (session_key(spark), bundle.hash, way)
@@ -105,7 +121,7 @@ def distribute(
     _sent[key] = _sent.pop(key)
     _release_broadcasts(key[0])
     _check_once(spark, _sent[key], bundle.engine)
-    return replace(_sent[key], precision=precision, assigned=assigned)
+    return replace(_sent[key], precision=precision, assigned=assigned, shared=shared)
 
 
 def _check_once(spark: SparkSession, ref: ModelRef, engine: str) -> None:

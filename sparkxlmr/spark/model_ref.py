@@ -20,6 +20,8 @@ class ModelRef:
     - `assigned`: whether the engine runs on the GPUs that Spark assigns to tasks, and on no other (clusters).
       False for an engine without GPUs, and in local mode, where Spark assigns none.
     - `pieces`: with way "broadcast" the archive, cut in order, as Spark broadcast variables.
+    - `shared`: in local mode, how many processes a visible GPU compute for all workers; 0: each worker
+      computes for itself.
     """
 
     hash: str
@@ -28,6 +30,7 @@ class ModelRef:
     precision: str
     assigned: bool = False
     pieces: tuple[Any, ...] = ()
+    shared: int = 0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -38,9 +41,9 @@ class ModelRef:
         """A tuple of strings (and broadcast variables) that unpickles without this package.
 
         >>> ModelRef("ab12", "path", "/models/x", "float32").to_wire()
-        ('ab12', 'path', '/models/x', 'float32', False, ())
+        ('ab12', 'path', '/models/x', 'float32', False, (), 0)
         """
-        return self.hash, self.way, self.place, self.precision, self.assigned, self.pieces
+        return self.hash, self.way, self.place, self.precision, self.assigned, self.pieces, self.shared
 
     @classmethod
     def from_wire(cls, wire: tuple[Any, ...]) -> ModelRef:

@@ -31,7 +31,8 @@ from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
 
 if TYPE_CHECKING:
-    from sparkxlmr.runtime.reader import Reader
+    from sparkxlmr.runtime.bundle import Bundle
+    from sparkxlmr.runtime.reader import Load, Reader
 
 #: Models a worker process keeps loaded; the least recently used goes first.
 MAX_LOADED = 3
@@ -171,6 +172,8 @@ def predictor_for(ref: ModelRef) -> Any:
     # What is loaded here is on this process's device or on none, whatever addresses its tasks have.
     key = (*ref.key, threads, None if here else device)
     predictor = _loaded.get(key)
+    if getattr(predictor, "ended", False):
+        predictor = None  # killed, say for memory: a task that is tried again gets another
     if predictor is None:
         started = time.perf_counter()
         predictor = (
@@ -188,7 +191,15 @@ def predictor_for(ref: ModelRef) -> Any:
 def _load(ref: ModelRef, threads: int) -> Reader:
     from sparkxlmr.runtime.open_model import open_model
 
-    return open_model(arrived(ref), ref.precision, threads)
+    load: Load | None = None
+    if ref.shared:
+        # Here, because only machines with a GPU come by.
+        from sparkxlmr.runtime.gpu_process import SharedRunner
+
+        def load(bundle: Bundle, precision: str, threads: int | None) -> SharedRunner:
+            return SharedRunner(bundle, precision, ref.shared)
+
+    return open_model(arrived(ref), ref.precision, threads, load)
 
 
 def device_of_task(ref: ModelRef) -> str:

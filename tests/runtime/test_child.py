@@ -46,7 +46,9 @@ def test_what_fails_at_the_start_is_raised_at_the_start(bundle):
 
 def test_a_child_that_died_says_so(bundle):
     child = ChildPredictor(bundle, "float32", 1, "0")
+    assert not child.ended
     child._process.send_signal(signal.SIGKILL)
     child._process.wait()
     with pytest.raises(EngineError, match="device '0' ended"):
         child.logits(["x"], 16)
+    assert child.ended

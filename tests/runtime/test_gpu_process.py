@@ -79,7 +79,7 @@ def test_a_process_that_was_killed_says_so_and_another_takes_its_place(golden_bu
     started[0].wait()
     with pytest.raises(EngineError, match="computes on GPU 0 ended"):
         worker.run(batch(1))
-    assert SharedRunner(bundle, "float32", 1).run(batch(1)).shape == (1, 4)
+    assert worker.run(batch(1)).shape == (1, 4)
     assert len(started) == 2
 
 
@@ -100,7 +100,7 @@ def test_a_host_folder_too_deep_for_a_socket(golden_bundles, started, tmp_path, 
     assert (deep / "gpus" / "0-0").exists()
 
 
-def test_processes_are_spread_over_the_gpus(monkeypatch):
+def test_processes_are_spread_over_the_gpus(plain_bundle, monkeypatch):
     """Neighbouring process ids, as workers have them, go to different GPUs and processes."""
     taken = []
 
@@ -113,11 +113,11 @@ def test_processes_are_spread_over_the_gpus(monkeypatch):
     for pid in range(8):
         monkeypatch.setattr(gpu_process.os, "getpid", lambda pid=pid: pid)
         with pytest.raises(ConnectionRefusedError):
-            SharedRunner(None, "float32", 2)
+            SharedRunner(plain_bundle, "float32", 2)
     assert taken == [("3", 0), ("GPU-5a", 0), ("3", 1), ("GPU-5a", 1)] * 2
 
 
-def test_without_a_gpu_there_is_no_process(monkeypatch):
+def test_without_a_gpu_there_is_no_process(plain_bundle, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(EngineError, match="No GPU is visible"):
-        SharedRunner(None, "float32", 1)
+        SharedRunner(plain_bundle, "float32", 1)
