@@ -61,7 +61,7 @@ def test_weights_that_layers_share_are_stored_once(tiny):
         graph = task_graph(weights, tiny.ALBERT, task)
         constants = [node for node in graph.get_ordered_ops() if node.get_type_name() == "Constant"]
         floats = [node for node in constants if node.get_element_type() == ov.Type.f32]
-        n_scalars = 2  # of the attention mask
+        n_scalars = 3  # of the attention's mask and scale
         stored = sum(int(np.prod(list(node.shape))) for node in floats) - n_scalars
         unread = sum(array.size for name, array in weights.items() if _unread(name, task))
         assert stored == sum(array.size for array in weights.values()) - unread

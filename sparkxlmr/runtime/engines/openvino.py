@@ -32,7 +32,7 @@ class OpenVinoEngine:
     name = "openvino"
     install = "pip install openvino"
     precisions = ("float32", "bfloat16", "int8")
-    revision = 1
+    revision = 2
     uses_gpu = False
 
     def installed(self) -> bool:

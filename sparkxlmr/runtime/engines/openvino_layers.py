@@ -1,7 +1,7 @@
 """The layers of an encoder as OpenVINO operations over canonical weights: what XLM-R and ALBERT share.
 
-What differs from the Keras model is the work, never the result: queries, keys and values are one product,
-attention is one operation, and weights that several layers share are one constant that each of them reads.
+What differs from the Keras model is the work, never the result: of the last layer only what is read is
+computed, and weights that several layers share are one constant that each of them reads.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ Weights = Mapping[str, NDArray[np.float32]]
 # Added to the scores of padding: far below every real score, yet finite, so that a row of nothing but padding
 # gives numbers and not NaN.
 _HIDDEN = -1e9
+# Heads and width change places.
+_SWAP = [0, 2, 1, 3]
 _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": lambda x: op.gelu(x, "erf"),
     "gelu_tanh": lambda x: op.gelu(x, "tanh"),
@@ -29,7 +31,13 @@ _ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class Products:
-    """How the graph's large products are computed: here in floats. Another way is a subclass."""
+    """How the graph's large products are computed: here in floats. Another way is a subclass.
+
+    `side_by_side`: whether queries, keys and values are one product. In floats three run as fast, and nothing
+    has to be cut apart again.
+    """
+
+    side_by_side = False
 
     def kernel(self, name: str, array: NDArray[np.float32]) -> Any:
         """The constant of a kernel (out, in), or of a table (rows, hidden) that is also multiplied with."""
@@ -62,7 +70,7 @@ class Layers:
                 "convert the checkpoint again with its head",
             ) from None
 
-    def stored(self, name: str, make: Callable[[], NDArray[np.float32]] | None = None) -> Any:
+    def stored(self, name: str, make: Callable[[], NDArray[np.float32] | np.float32] | None = None) -> Any:
         """The constant of that name, made once: a weight that is used again is not stored again."""
         if name not in self._constants:
             self._constants[name] = floats(self.array(name) if make is None else make())
@@ -87,22 +95,8 @@ class Layers:
         The last one computes what is read of it: with `first_only` the first row alone, (rows, 1, hidden);
         with `at` the rows that this function takes, (n, hidden).
         """
-        parts = ("query", "key", "value")
         read = first_row(x) if first_only else x
-        # Products share a kernel only as a whole: a layer that came before keeps its one for all three.
-        shared = self._kernel_name(self._projections(name, parts)) in self._constants
-        if first_only and not shared:
-            queries = self.dense(read, f"{name}.attention.query")
-            keys, values = self.split(x, self._projections(name, parts[1:]))
-        else:
-            queries, keys, values = self.split(x, self._projections(name, parts))
-            queries = first_row(queries) if first_only else queries
-        heads = [self.heads(part) for part in (queries, keys, values)]
-        # The scale is 1 / sqrt(size of a head), the operation's own default.
-        attended = op.scaled_dot_product_attention(*heads, mask)
-        attended = op.reshape(
-            op.transpose(attended, ints([0, 2, 1, 3])), ints([0, 0, self.config.hidden_dim]), True
-        )
+        attended = self.attend(*self.projected(x, read, f"{name}.attention"), mask)
         if at is not None:
             read, attended = at(read), at(attended)
         x = op.add(read, self.dense(attended, f"{name}.attention.output"))
@@ -111,10 +105,36 @@ class Layers:
         x = op.add(x, self.dense(wide, f"{name}.feed_forward.down"))
         return self.norm(x, f"{name}.feed_forward.norm")
 
+    def projected(self, x: Any, read: Any, name: str) -> list[Any]:
+        """Queries of the rows `read`, keys and values of x: (rows, width, hidden) each."""
+        query, *others = (f"{name}.{part}" for part in ("query", "key", "value"))
+        if not self.products.side_by_side:
+            return [self.dense(read, query), *(self.dense(x, other) for other in others)]
+        # Products share a kernel only as a whole: a layer that came before keeps its one for all three.
+        if read is x or self._kernel_name((query, *others)) in self._constants:
+            queries, keys, values = self.split(x, (query, *others))
+            return [queries if read is x else first_row(queries), keys, values]
+        return [self.dense(read, query), *self.split(x, tuple(others))]
+
+    def attend(self, queries: Any, keys: Any, values: Any, mask: Any) -> Any:
+        """Attention of all heads: (rows, width of the queries, hidden).
+
+        OpenVINO would make one operation of a plain attention, also of its own ScaledDotProductAttention. On
+        the CPU it is slower than its parts (benchmarks/engine_rate.py): what it does not know around the
+        softmax, and what costs nothing, keeps them apart.
+        """
+        queries, keys, values = (self.heads(part) for part in (queries, keys, values))
+        # Scaled behind the product, which does it in passing; before, it would change the kernel on loading.
+        scale = self.stored("attention.scale", lambda: np.float32(self.config.head_dim**-0.5))
+        scores = op.multiply(op.matmul(queries, keys, False, True), scale)
+        weights = op.softmax(op.unsqueeze(op.add(scores, mask), ints(0)), -1)
+        attended = op.transpose(op.matmul(op.squeeze(weights, ints(0)), values, False, False), ints(_SWAP))
+        return op.reshape(attended, ints([0, 0, self.config.hidden_dim]), True)
+
     def heads(self, x: Any) -> Any:
         """(rows, width, hidden) to (rows, heads, width, size of a head)."""
         shape = ints([0, 0, self.config.num_heads, self.config.head_dim])
-        return op.transpose(op.reshape(x, shape, True), ints([0, 2, 1, 3]))
+        return op.transpose(op.reshape(x, shape, True), ints(_SWAP))
 
     def split(self, x: Any, names: tuple[str, ...]) -> list[Any]:
         """The dense layers of the same rows, as one product."""
@@ -141,10 +161,6 @@ class Layers:
 
     def activate(self, x: Any, activation: str) -> Any:
         return _ACTIVATIONS[activation](x)
-
-    @staticmethod
-    def _projections(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(f"{name}.attention.{part}" for part in parts)
 
     @staticmethod
     def _kernel_name(names: tuple[str, ...]) -> str:
