@@ -88,7 +88,7 @@ def bounds(ranges: NDArray[np.float32]) -> tuple[float, float]:
     """The range of a tensor, of those of its channels (2, channels); it holds 0, which is kept exact."""
     low, high = min(0.0, float(ranges[0].min())), max(0.0, float(ranges[1].max()))
     if low == high:
-        return -1.0, 1.0
+        return 0.0, 1.0
     if low == 0.0:
         return low, high
     # 0 has to be one of the levels: the lower bound is moved to make it so.
