@@ -105,16 +105,18 @@ class Layers:
         x = op.add(x, self.dense(wide, f"{name}.feed_forward.down"))
         return self.norm(x, f"{name}.feed_forward.norm")
 
-    def projected(self, x: Any, read: Any, name: str) -> list[Any]:
+    def projected(self, x: Any, read: Any, name: str) -> tuple[Any, Any, Any]:
         """Queries of the rows `read`, keys and values of x: (rows, width, hidden) each."""
         query, *others = (f"{name}.{part}" for part in ("query", "key", "value"))
         if not self.products.side_by_side:
-            return [self.dense(read, query), *(self.dense(x, other) for other in others)]
+            keys, values = (self.dense(x, other) for other in others)
+            return self.dense(read, query), keys, values
         # Products share a kernel only as a whole: a layer that came before keeps its one for all three.
         if read is x or self._kernel_name((query, *others)) in self._constants:
             queries, keys, values = self.split(x, (query, *others))
-            return [queries if read is x else first_row(queries), keys, values]
-        return [self.dense(read, query), *self.split(x, tuple(others))]
+            return queries if read is x else first_row(queries), keys, values
+        keys, values = self.split(x, tuple(others))
+        return self.dense(read, query), keys, values
 
     def attend(self, queries: Any, keys: Any, values: Any, mask: Any) -> Any:
         """Attention of all heads: (rows, width of the queries, hidden).
@@ -187,7 +189,7 @@ def text_vectors(x: Any, padding_mask: Any) -> Any:
     return op.concat([first_row(x), op.divide(total, op.unsqueeze(n_tokens, ints(1)))], 1)
 
 
-def floats(value: float | NDArray[np.float32]) -> Any:
+def floats(value: float | np.float32 | NDArray[np.float32]) -> Any:
     return op.constant(np.asarray(value, np.float32))
 
 
