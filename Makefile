@@ -5,6 +5,7 @@
 # make test-peers      what this package exports, loaded by transformers 4.57 and 5; records what they answered
 # make bench           this package at every engine and precision beside Hugging Face in a pandas UDF: minutes, 10 GB of disk
 # make bench-full      also every peer, each in its own environment (the first time long: 15 GB), and the pages' pictures
+# make bench-gpu       without Spark, on this machine's GPU (on its CPU where there is none): the engine keras beside the card's own rate and Hugging Face
 # make docs            the documentation as a site, in build/docs/index.html
 # make cluster-env     env.tar.gz for spark-submit --archives env.tar.gz#env
 # make clean           remove what these made (environments too)
@@ -19,7 +20,7 @@ SPARK_TESTS := tests/spark tests/stages tests/doors tests/docs/test_pages_with_s
 # Executors in JVMs of their own take minutes: a part of the matrix.
 CLUSTER_TESTS := tests/cluster
 
-.PHONY: help demo test test-matrix test-peers bench bench-full docs cluster-env clean
+.PHONY: help demo test test-matrix test-peers bench bench-full bench-gpu docs cluster-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -53,6 +54,12 @@ bench:
 bench-full:
 	@$(PYTHON) $(SETUP) test
 	@$(VENV_PYTHON) benchmarks/run.py --full
+	@$(VENV_PYTHON) benchmarks/large_model.py
+	@$(VENV_PYTHON) benchmarks/cluster_size.py
+
+bench-gpu:
+	@$(PYTHON) $(SETUP) test
+	@$(VENV_PYTHON) benchmarks/gpu.py
 
 docs:
 	@$(PYTHON) $(SETUP) docs
