@@ -64,6 +64,8 @@ class Entry:
 
     - `what`: its name in the report; `program`: the contestant's file; `settings`: of a run.
     - `options`: further arguments of the contestant's process.
+    - `pace`: how many texts it gets for each of Hugging Face's, so that both run about as long: what a Spark
+      job costs whatever its size then weighs as much on both.
     - `facts`: what its record says beside (engine, precision, whether it is a contestant's best).
     """
 
@@ -72,13 +74,14 @@ class Entry:
     settings: Mapping[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    pace: float = 1.0
 
 
 class Contestant:
     """A contestant's process, ready to be asked. Raises SystemExit with its last words where it fails."""
 
     def __init__(self, program: str, python: Path, job: Job, options: Sequence[str] = ()) -> None:
-        self.program = program
+        self.program, self.job = program, job
         self._log = BUILD / "logs" / f"{program}.log"
         self._log.parent.mkdir(parents=True, exist_ok=True)
         command = [
@@ -139,7 +142,7 @@ def started(program: str, python: Path, job: Job, options: Sequence[str] = ()) -
 
 @dataclass
 class Series:
-    """What one entry did in the rounds of a comparison."""
+    """What one entry did in the rounds of a comparison; ratios are of tokens a second."""
 
     seconds: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
@@ -160,14 +163,17 @@ def alternate(
         for series, (contestant, settings) in zip(rest, others, strict=True):
             series.last = contestant.run(settings)
             series.seconds.append(series.last["seconds"])
-            series.ratios.append(answer["seconds"] / series.last["seconds"])
+            theirs = sum(reference[0].job.tokens) / answer["seconds"]
+            series.ratios.append(sum(contestant.job.tokens) / series.last["seconds"] / theirs)
     return first, rest
 
 
 def record(
     entry: Entry, job: Job, series: Series, reference: Sequence[str], versions: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The JSON line of an entry; `reference` are the labels that its own are compared with."""
+    """The JSON line of an entry; `reference` are the labels that its own are compared with, as far as both
+    go."""
+    both = min(len(reference), job.rows)
     timed = middle(series.seconds)
     found: dict[str, Any] = {
         "what": entry.what,
@@ -185,7 +191,8 @@ def record(
         **timed,
         **rates(float(str(timed["seconds"])), job.rows, sum(job.tokens), job.operations),
         "memory": series.last["memory"],
-        "label_agreement": round(agreement(series.last["labels"], reference), 4),
+        "label_agreement": round(agreement(series.last["labels"][:both], reference[:both]), 4),
+        "labels_compared": both,
         "versions": dict(versions),
     }
     if series.ratios:

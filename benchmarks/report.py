@@ -140,6 +140,7 @@ def _met(found: float, goal: float, most: bool) -> str:
 _COLUMNS = [
     "who",
     "documents a second",
+    "texts",
     "seconds, median (spread)",
     "to Hugging Face",
     "at its best",
@@ -165,6 +166,7 @@ def _row(line: Record, records: Sequence[Record]) -> list[str]:
     return [
         line["what"],
         f"{line['documents_per_second']:.1f}",
+        str(line["documents"]),
         f"{line['seconds']:.2f} ({low:.2f} to {high:.2f})",
         f"{line.get('ratio', 1.0):.2f}",
         "" if best is None else f"{best['ratio']:.2f} ({_settings(best)})",

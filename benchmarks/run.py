@@ -1,6 +1,6 @@
 """This package and its peers on the same texts, cores and run: what `make bench` and `make bench-full` start.
 
-    python benchmarks/run.py [--full] [--rows 96] [--repeats 2] [--sections ours peers ...]
+    python benchmarks/run.py [--full] [--rows 64] [--repeats 2] [--sections ours peers ...]
 
 Random models of XLM-R base's shape, AG News' texts (made up ones where it is not at hand). Hugging Face in a
 pandas UDF lives as long as the run and takes turns with each other contestant, so a ratio holds on a machine
@@ -37,6 +37,9 @@ from measuring import BUILD, RESULTS, arithmetic, write_records
 
 REFERENCE = Entry("Hugging Face, pandas UDF", "hugging_face", {"batch": 32}, facts={"precision": "float32"})
 BATCHES = (8, 32, 128)
+#: texts of ours for each of Hugging Face's, by precision
+PACES = {"float32": 1.5, "bfloat16": 4.0, "int8": 6.0}
+MORE_MASKS = 8
 PEERS = {
     "predict_batch_udf": "predict_batch_udf with torch",
     "keras_hub_by_hand": "keras-hub by hand",
@@ -61,25 +64,30 @@ def own_entry(engine: str, precision: str, quantization: str = "auto") -> Entry:
     facts = {"engine": engine, "precision": precision, "quantization": quantization}
     form = f" {quantization}" if precision == "int8" else ""
     options = ("--preset", prepare.QUANTIZED) if quantization == "static" else ()
-    return Entry(f"sparkxlmr, {engine}, {precision}{form}", "ours", facts, options, facts)
+    pace = PACES.get(precision, 1.0)
+    return Entry(f"sparkxlmr, {engine}, {precision}{form}", "ours", facts, options, facts, pace)
 
 
 # --- what is compared ---
 
 
 def classifiers(job: Job, hugging_face: Contestant, entries: Sequence[Entry], repeats: int) -> Records:
-    """Each entry's whole pipeline, and its engine by itself, in turn with Hugging Face."""
+    """Each entry's whole pipeline, and the bare engine for CPUs, in turn with Hugging Face."""
     for entry in entries:
-        with attempt(entry.what), started(entry.program, python_of(entry.program), job, entry.options) as own:
-            bare = {**entry.settings, "what": "engine"}
-            for settings in (entry.settings, bare):
-                own.run(settings)  # what is compiled for each new shape, and files that come into memory
-            first, (pipeline, engine) = alternate(
-                (hugging_face, REFERENCE.settings), [(own, entry.settings), (own, bare)], repeats
-            )
-            labels = first.last["labels"]
-            yield {**record(entry, job, pipeline, labels, own.versions), "form": "pipeline"}
-            yield {**record(entry, job, engine, labels, own.versions), "form": "engine"}
+        more = prepare.job(job.models, job.cores, round(job.rows * entry.pace))
+        with (
+            attempt(entry.what),
+            started(entry.program, python_of(entry.program), more, entry.options) as own,
+        ):
+            forms = {"pipeline": entry.settings}
+            if entry.facts["engine"] == "openvino":
+                forms["engine"] = {**entry.settings, "what": "engine"}
+            for settings in forms.values():
+                own.run(settings)  # engines that compile for each shape, and files that come into memory
+            turn = (hugging_face, REFERENCE.settings)
+            first, found = alternate(turn, [(own, settings) for settings in forms.values()], repeats)
+            for form, series in zip(forms, found, strict=True):
+                yield {**record(entry, more, series, first.last["labels"], own.versions), "form": form}
 
 
 def peer(job: Job, hugging_face: Contestant, program: str, repeats: int) -> Records:
@@ -114,17 +122,18 @@ def best(
 def fill_mask(models: Path, cores: int, repeats: int, rows: int) -> Records:
     """One mask a text, the best of 250,002 tokens: ours as `auto` has it, to Hugging Face's pipeline."""
     job, entry = prepare.job(models, cores, rows, task="fill-mask"), own_entry("openvino", "auto")
+    more = prepare.job(models, cores, rows * MORE_MASKS, task="fill-mask")
     with (
         attempt("fill-mask"),
         started(REFERENCE.program, python_of(REFERENCE.program), job) as hugging_face,
-        started(entry.program, python_of(entry.program), job) as own,
+        started(entry.program, python_of(entry.program), more) as own,
     ):
         own.run(entry.settings)  # files that come into memory
         turn = (hugging_face, REFERENCE.settings)
         first, (ours,) = alternate(turn, [(own, entry.settings)], repeats)
         labels = first.last["labels"]
         yield {**record(REFERENCE, job, first, labels, hugging_face.versions), "form": "pipeline"}
-        yield {**record(entry, job, ours, labels, own.versions), "form": "pipeline"}
+        yield {**record(entry, more, ours, labels, own.versions), "form": "pipeline"}
 
 
 # --- along an axis ---
@@ -156,7 +165,7 @@ def axes(models: Path, cores: int) -> Records:
         yield from along("workers", workers, job, [REFERENCE, ours, BARE])
     for rows in (25, 100, 400):
         yield from along("rows", rows, prepare.job(models, cores, rows), [ours])
-    for length in (16, 64, 256, 512):
+    for length in (32, 128, 512):
         job = prepare.job_of_length(models, cores, length)
         yield from along("length", length, job, [REFERENCE, ours])
 
@@ -184,7 +193,7 @@ class attempt:
         return False
 
 
-SECTIONS = ("ours", "peers", "fill-mask", "axes")
+SECTIONS = ("best", "ours", "peers", "fill-mask", "axes")
 
 
 def asked_entries(arguments: argparse.Namespace) -> list[Entry]:
@@ -203,13 +212,14 @@ def measured(arguments: argparse.Namespace) -> Records:
     """All records, in the order in which they are measured."""
     models, cores, sections = arguments.models, cores_of_this_run(), arguments.sections
     job = prepare.job(models, cores, arguments.rows)
-    if {"ours", "peers"} & set(sections):
+    if {"best", "ours", "peers"} & set(sections):
         with started(REFERENCE.program, python_of(REFERENCE.program), job) as hugging_face:
             turn = (hugging_face, REFERENCE.settings)
             written, _ = alternate(turn, [], arguments.repeats)
             labels, versions = written.last["labels"], hugging_face.versions
             yield {**record(REFERENCE, job, written, labels, versions), "form": "pipeline", "ratio": 1.0}
-            yield best(REFERENCE.what, REFERENCE.program, job, turn, hugging_face, labels)
+            if "best" in sections:
+                yield best(REFERENCE.what, REFERENCE.program, job, turn, hugging_face, labels)
             yield from along("workers", cores, job, [BARE] if "axes" not in sections else [])
             yield from classifiers(job, hugging_face, asked_entries(arguments), arguments.repeats)
             for program in asked_peers(arguments):
@@ -225,14 +235,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--full", action="store_true", help="with the peers and the pictures' points")
-    parser.add_argument("--rows", type=int, default=96)
+    parser.add_argument("--rows", type=int, help="texts of Hugging Face; others get more where quicker")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--models", type=Path, default=prepare.MODELS)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS)
     parser.add_argument("--only", help="entries with this in their name")
     parser.add_argument("--output", type=Path, help="where the records go instead; no page is written")
     arguments = parser.parse_args()
-    arguments.sections = arguments.sections or (SECTIONS if arguments.full else ("ours", "fill-mask"))
+    arguments.rows = arguments.rows or (96 if arguments.full else 64)
+    arguments.sections = arguments.sections or (SECTIONS if arguments.full else ("best", "ours", "fill-mask"))
     os.environ.pop("SPARKXLMR_PRECISION", None)  # what `auto` means is measured too
     os.environ["SPARKXLMR_HOME"] = str(BUILD / "home")
     static = any(entry.facts["quantization"] == "static" for entry in asked_entries(arguments))

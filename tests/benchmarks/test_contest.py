@@ -41,6 +41,7 @@ def test_ratios_are_of_runs_side_by_side(job: contest.Job) -> None:
     with contest.started("fake", python, job) as one, contest.started("fake", python, job) as other:
         first, (second,) = contest.alternate((one, {"seconds": 6.0}), [(other, {"seconds": 2.0})], 3)
         assert (first.seconds, second.seconds) == ([6.0, 12.0, 18.0], [2.0, 4.0, 6.0])
+        assert second.ratios == [3.0, 3.0, 3.0]
         entry = contest.Entry("fake, bare", "fake", {"seconds": 2.0}, facts={"precision": "int8"})
         found = contest.record(entry, job, second, first.last["labels"], other.versions)
     assert found["ratio"] == 3.0
