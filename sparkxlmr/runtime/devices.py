@@ -129,18 +129,27 @@ def device_environment(address: str) -> dict[str, str]:
     return {**order, _VISIBLE: address}
 
 
+def _bound_framework() -> str | None:
+    """The framework that has its devices in this process, if one has: torch tells, of others it is known once
+    they are imported."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return "torch"
+    return next((name for name in ("tensorflow", "jax") if name in sys.modules), None)
+
+
 def use_device(address: str | None) -> None:
     """Lets this process see the GPU of that address only (several: `"0,1"`); None hides all.
 
     The address is what Spark's task resources give, numbered as nvidia-smi numbers them. Frameworks look
-    once, when they are imported, so this must come first: raises EngineError where TensorFlow has been
-    imported with another device.
+    once, so this must come first: raises EngineError where one has looked, with another device.
     """
     wanted = "-1" if address is None else address
-    if "tensorflow" in sys.modules and os.environ.get(_VISIBLE) != wanted:
+    framework, seen = _bound_framework(), os.environ.get(_VISIBLE)
+    if framework is not None and seen != wanted:
         raise EngineError(
-            f"The task's GPU is {wanted!r}, and TensorFlow in this process uses {os.environ.get(_VISIBLE)!r}",
-            "the device to be named before TensorFlow is imported",
+            f"The task's GPU is {wanted!r}, and {framework} in this process uses {seen!r}",
+            f"the device to be named before {framework} is imported",
             "predict in a process started for that device",
         )
     os.environ[_ORDER] = _PCI

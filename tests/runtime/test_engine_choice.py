@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -106,17 +107,26 @@ def test_the_drivers_tool_is_asked_once_and_not_waited_for(monkeypatch, said, vi
     devices._listed_by_tool.cache_clear()
 
 
-def test_the_device_is_named_before_the_framework_comes(monkeypatch):
-    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+@pytest.mark.parametrize("framework", ["tensorflow", "jax", "torch"])
+def test_the_device_is_named_before_the_framework_comes(monkeypatch, framework):
+    for name in ("tensorflow", "jax", "torch"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"):
         monkeypatch.setenv(name, "unset")
     devices.use_device("3")
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == "3"
     assert devices.os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    monkeypatch.setitem(sys.modules, "tensorflow", object())
-    devices.use_device("3")
+    looked = [framework != "torch"]  # the others look when they are imported
+    module = types.SimpleNamespace(cuda=types.SimpleNamespace(is_initialized=lambda: looked[0]))
+    monkeypatch.setitem(sys.modules, framework, module)
+    if not looked[0]:
+        devices.use_device("2")
+        looked[0] = True
+        devices.use_device("2")
+    else:
+        devices.use_device("3")
     with pytest.raises(EngineError, match="started for that device"):
         devices.use_device("1")
-    monkeypatch.delitem(sys.modules, "tensorflow")
+    monkeypatch.delitem(sys.modules, framework)
     devices.use_device(None)
     assert devices.os.environ["CUDA_VISIBLE_DEVICES"] == "-1"

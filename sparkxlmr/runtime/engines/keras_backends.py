@@ -152,6 +152,7 @@ def _tensorflow(threads: int | None) -> Backend:
     for gpu in gpus:
         if not tf.config.experimental.get_memory_growth(gpu):
             tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.experimental.enable_tensor_float_32_execution(False)  # as above
     on_gpu = bool(gpus)
 
     def compiled(graph: Any, precision: str) -> Function:
