@@ -72,8 +72,10 @@ def read_texts(
     return LocalTexts(texts, None if label is None else labels, place.name, sha256_of(place))
 
 
-def add_arguments(parser: argparse.ArgumentParser, rows: int | None = None) -> None:
-    """Declare the options of a command that reads such texts: TEXTS, --text and --rows, with its default."""
+def add_arguments(
+    parser: argparse.ArgumentParser, rows: str = "read the first N texts (default: all)"
+) -> None:
+    """Declare the options of a command that reads such texts: TEXTS, --text and --rows (with its help)."""
     parser.add_argument("texts", metavar="TEXTS", help="CSV, TSV, JSON lines, Parquet or plain text file")
     parser.add_argument(
         "--text",
@@ -81,8 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser, rows: int | None = None) -> N
         metavar="COLUMN",
         help="column of the texts (default: text); given more than once, the columns joined by a space",
     )
-    read = f"read the first N texts (default: {'all' if rows is None else rows})"
-    parser.add_argument("--rows", type=int, default=rows, metavar="N", help=read)
+    parser.add_argument("--rows", type=int, metavar="N", help=rows)
 
 
 def _cell(row: Row, name: str, path: str) -> Any:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparkxlmr.errors import NotAPresetError, OutputError
+from sparkxlmr.errors import NotAPresetError, OutputError, SettingError
 from sparkxlmr.jobs import local_texts, outcome, table_job
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sparkxlmr.runtime.bundle import Bundle
 
 _CARD = "README.md"
-# Ranges hardly grow with more of the same kind.
-_DEFAULT_TEXTS = 1000
+#: Ranges hardly grow with more of the same kind.
+DEFAULT_TEXTS = 1000
 
 
 def quantize(model: Model, texts: Sequence[str], output: str | Path, max_length: int = 128) -> Bundle:
@@ -102,6 +102,20 @@ def _bundle(preset: Preset) -> Bundle:
     return Bundle.open(own_folder(preset, ENGINE, "int8"))
 
 
+def evenly(texts: Sequence[str], number: int) -> list[str]:
+    """So many of the texts, evenly spaced: a file may be sorted. All where there are no more.
+
+    Raises SettingError where the number is below 1.
+
+    >>> evenly(["a", "b", "c", "d", "e"], 2)
+    ['a', 'c']
+    """
+    if number < 1:
+        raise SettingError(f"--rows is {number}", "at least 1", "some hundred are enough")
+    number = min(number, len(texts))
+    return [texts[place * len(texts) // number] for place in range(number)]
+
+
 # --- the command ---
 
 
@@ -110,7 +124,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="a preset's folder, a model that ships, or a handle (hf://org/name)"
     )
-    local_texts.add_arguments(parser, _DEFAULT_TEXTS)
+    local_texts.add_arguments(parser, f"take N of the texts, evenly spaced (default: {DEFAULT_TEXTS})")
+    parser.set_defaults(rows=DEFAULT_TEXTS)
     parser.add_argument(
         "--output",
         required=True,
@@ -128,9 +143,10 @@ def run(arguments: argparse.Namespace) -> int:
     from sparkxlmr.presets.open_model_folder import open_model
 
     model = open_model(arguments.model)
-    texts = local_texts.read_texts(arguments.texts, arguments.text or ["text"], rows=arguments.rows)
-    bundle = quantize(model, texts.texts, arguments.output, arguments.max_length)
+    found = local_texts.read_texts(arguments.texts, arguments.text or ["text"])
+    texts = evenly(found.texts, arguments.rows)
+    bundle = quantize(model, texts, arguments.output, arguments.max_length)
     size = sum(file.size for file in bundle.manifest.files.values())
-    print(f"Calibrated on {len(texts.texts):,} texts. In int8 the model has {size / 1e6:,.1f} MB.")
+    print(f"Calibrated on {len(texts):,} texts. In int8 the model has {size / 1e6:,.1f} MB.")
     print(f"Written to {arguments.output}. What int8 does to its answers: sparkxlmr measure")
     return outcome.DONE
