@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+import uuid
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,9 +43,9 @@ def set_conf(spark):
         spark.conf.unset(name)
 
 
-def session(master):
+def session(master, **settings):
     """As much of a classic session as the choice of a way looks at."""
-    values = {"spark.master": master}
+    values = {"spark.master": master, **settings}
     return SimpleNamespace(conf=SimpleNamespace(get=lambda name, default=None: values.get(name, default)))
 
 
@@ -78,7 +79,7 @@ class Connect:
     __module__ = "pyspark.sql.connect.session"
 
     def __init__(self, **settings):
-        self.session_id = str(id(self))
+        self.session_id = uuid.uuid4().hex  # no other's, however many came and went
         self.sent = []
         self.conf = SimpleNamespace(get=lambda name, default=None: settings.get(name, default))
 
@@ -147,6 +148,23 @@ def test_only_an_engine_with_gpus_asks_for_the_devices_of_its_task(bundle, own_h
     other = SimpleNamespace(engine="tensorflow", hash=bundle.hash, folder=bundle.folder)
     assert distribution.distribute(other, "path", cluster, "float32").assigned
     assert not distribution.distribute(other, "path", session("local[2]"), "float32").assigned
+
+
+def test_visible_gpus_are_shared_in_local_mode_alone(bundle, monkeypatch):
+    monkeypatch.setattr(distribution, "gpu_visible", lambda: True)
+    on_gpus = SimpleNamespace(engine="tensorflow", hash=bundle.hash, folder=bundle.folder)
+
+    def shared(master, bundle, **settings):
+        return distribution.distribute(bundle, "path", session(master, **settings), "float32").shared
+
+    assert shared("local[2]", on_gpus) == 1
+    assert shared("local[2]", on_gpus, **{distribution.GPU_PROCESSES: "3"}) == 3
+    assert shared("local[2]", bundle) == 0
+    assert shared("spark://host:7077", on_gpus) == 0
+    with pytest.raises(SettingError, match="at least 1"):
+        shared("local[2]", on_gpus, **{distribution.GPU_PROCESSES: "0"})
+    monkeypatch.setattr(distribution, "gpu_visible", lambda: False)
+    assert shared("local[2]", on_gpus) == 0
 
 
 def test_a_folder_that_is_missing_another_or_damaged_is_not_opened(bundle, own_host, tmp_path):

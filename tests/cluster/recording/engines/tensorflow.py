@@ -1,10 +1,12 @@
-"""An engine of the name that `auto` takes where tasks get GPUs; it records what it saw."""
+"""An engine of the name that `auto` takes where tasks get GPUs; it records what it saw, and every logit it
+answers is the number of the GPU that it sees. Like a framework it stays on the device it first saw."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,11 @@ class RecordingRunner:
     widths = None
     batch_tokens = 4096
 
-    def __init__(self, n_classes):
-        self.n_classes = n_classes
+    def __init__(self, n_classes, device):
+        self.n_classes, self.device = n_classes, device
 
     def run(self, inputs):
-        return np.zeros((len(inputs["token_ids"]), self.n_classes), np.float32)
+        return np.full((len(inputs["token_ids"]), self.n_classes), self.device, np.float32)
 
 
 class RecordingEngine:
@@ -43,7 +45,9 @@ class RecordingEngine:
             "threads": threads,
         }
         (Path(os.environ["RECORDS"]) / f"{os.getpid()}.json").write_text(json.dumps(seen))
-        return RecordingRunner(int(bundle.file("classes").read_text()))
+        sys.modules.setdefault("tensorflow", types.ModuleType("tensorflow"))
+        visible = seen["visible"] if (seen["visible"] or "").isdecimal() else -1
+        return RecordingRunner(int(bundle.file("classes").read_text()), int(visible))
 
 
 ENGINE = RecordingEngine()
