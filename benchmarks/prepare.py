@@ -27,16 +27,24 @@ _MOST_TOKENS, _LONGEST = 128, 512
 _CALIBRATION = (1000, 1200)
 
 
-def everything(models: Path, programs: Sequence[str], static: bool) -> None:
+def everything(models: Path, programs: Sequence[str], static: bool) -> list[str]:
     """Makes what is not there yet: minutes and gigabytes the first time, nothing later.
 
-    `static`: whether static int8 is measured, whose model is calibrated first.
+    - `static`: whether static int8 is measured, whose model is calibrated first.
+
+    Returns those of the programs whose environment cannot be made here; why is told as it happens.
     """
     random_models.make(models)
     if static:
         quantized(models)
+    missing = []
     for program in programs:
-        python_of(program)
+        try:
+            python_of(program)
+        except SystemExit as error:
+            print(f"{program}: {error}", file=sys.stderr, flush=True)
+            missing.append(program)
+    return missing
 
 
 def quantized(models: Path) -> None:

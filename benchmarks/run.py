@@ -205,6 +205,7 @@ def asked_entries(arguments: argparse.Namespace) -> list[Entry]:
 def asked_peers(arguments: argparse.Namespace) -> list[str]:
     """The peers' programs, those that `--only` allows."""
     programs = list(PEERS) if "peers" in arguments.sections else []
+    programs = [program for program in programs if program not in attempt.failed]
     return [program for program in programs if not arguments.only or arguments.only in program]
 
 
@@ -247,7 +248,10 @@ def main() -> None:
     os.environ.pop("SPARKXLMR_PRECISION", None)  # what `auto` means is measured too
     os.environ["SPARKXLMR_HOME"] = str(BUILD / "home")
     static = any(entry.facts["quantization"] == "static" for entry in asked_entries(arguments))
-    prepare.everything(arguments.models, [REFERENCE.program, *asked_peers(arguments)], static)
+    asked = [REFERENCE.program, *asked_peers(arguments)]
+    attempt.failed += prepare.everything(arguments.models, asked, static)
+    if REFERENCE.program in attempt.failed:
+        sys.exit(f"{REFERENCE.what} is what all others are compared with")
     file = BUILD / "running.jsonl"
     write_records(file, [])
     for found in measured(arguments):
