@@ -30,6 +30,8 @@ EXCEPTIONS = {
     ("sparkxlmr.text.annotation", "pyspark"),
     # Inside the function that reads a saved model's Parquet files; one that is there already needs none.
     ("sparkxlmr.runtime.saved_pipeline", "pyarrow"),
+    # A bundle of this engine is the preset's weights, opened without pickle.
+    ("sparkxlmr.runtime.engines.keras", "safetensors"),
     # Inside the function that reads a Parquet file of texts.
     ("sparkxlmr.jobs.local_texts", "pyarrow"),
 }

@@ -10,7 +10,7 @@ import importlib.metadata
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparkxlmr import __version__
 from sparkxlmr.errors import InputError, NotAPresetError
@@ -71,7 +71,7 @@ def measure(
 def _measured(
     model: Model, texts: LocalTexts, engine: str, max_length: int, gpu: bool
 ) -> Iterator[tuple[Measurement, float]]:
-    from sparkxlmr.runtime.agreement import agreement, answers_of, with_masks
+    from sparkxlmr.runtime.agreement import agreement, answers_of, share_right, with_masks
     from sparkxlmr.runtime.compiler import bundle_for
     from sparkxlmr.runtime.devices import cpu_name
     from sparkxlmr.runtime.host import verified_folder
@@ -90,7 +90,7 @@ def _measured(
         seconds = time.perf_counter() - began
         reference = answers if reference is None else reference
         found = agreement(answers, reference)
-        accuracy = None if right is None else float((answers.best == right).mean())
+        accuracy = None if right is None else share_right(answers, right)
         first = accuracy if first is None else first
         yield Measurement(
             task=str(model.task_kind),
@@ -127,18 +127,16 @@ def ways(model: Model, engine: str, gpu: bool) -> Iterator[Way]:
             yield Way("int8", "static")
 
 
-def _right(model: Model, texts: LocalTexts) -> Any:
-    """The ids of the right labels, int64 (n,), -1 for one that the model does not know; None without labels.
+def _right(model: Model, texts: LocalTexts) -> list[int] | None:
+    """The ids of the right labels, -1 for one that the model does not know; None without labels.
 
     Raises InputError where the model knows none of them.
     """
-    import numpy as np
-
     if texts.labels is None or model.task_kind != "text_classifier":
         return None
     ids = {name: number for number, name in enumerate(model.labels)}
-    right = np.array([ids.get(label, -1) for label in texts.labels])
-    if (right < 0).all():
+    right = [ids.get(label, -1) for label in texts.labels]
+    if max(right) < 0:
         raise InputError(
             f"The labels in {texts.name} are {', '.join(sorted(set(texts.labels))[:5])}, ...",
             f"labels of the model: {', '.join(model.labels[:5])}, ...",

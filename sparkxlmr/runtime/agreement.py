@@ -69,6 +69,11 @@ def agreement(answers: Answers, reference: Answers) -> Agreement:
     return Agreement(len(answers.best), float(np.mean(answers.best == reference.best)))
 
 
+def share_right(answers: Answers, right: Sequence[int]) -> float:
+    """The share of a classifier's answers that are the ids in `right`, one for each."""
+    return float(np.mean(answers.best == np.asarray(right)))
+
+
 def with_masks(texts: Sequence[str], mask: str) -> Iterator[str]:
     """Each text with a mask: its own, else in the place of one word that its bytes choose; of a text of few
     words, which may be one in a script without spaces, in the place of one character.

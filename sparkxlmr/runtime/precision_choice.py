@@ -110,6 +110,8 @@ def _by_rule(model: Model | None, engine: str, gpu: bool, quantization: str) -> 
     against = []
     if BFLOAT16 not in choices:
         against.append(f"the engine {engine} has no bfloat16")
+    elif engine == "tensorflow" and model is not None and not isinstance(model, Preset):
+        against.append("a SavedModel computes in its own precision")
     elif not is_computed_here(BFLOAT16, engine, gpu):
         against.append(f"this {device} has no bfloat16 arithmetic")
     else:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.devices import cpu_has_bfloat16
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.calibration import Calibration
@@ -74,7 +75,8 @@ class OpenVinoEngine:
 
         core = ov.Core()
         hint = _HINTS[precision]
-        if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        # OpenVINO itself would emulate bfloat16 on any AVX-512.
+        if not (cpu_has_bfloat16() and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
             if precision == "bfloat16":
                 _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
             hint = "f32"
