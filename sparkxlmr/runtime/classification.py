@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from sparkxlmr.errors import SettingError
 
 Floats = NDArray[np.float32]
+#: so many best labels are looked for one after the other
+_FEW = 8
 
 
 def softmax(logits: Floats) -> Floats:
@@ -39,7 +41,9 @@ def sigmoid(logits: Floats) -> Floats:
     return (np.where(logits >= 0, 1, small) / (1 + small)).astype(np.float32)
 
 
-def top(scores: Floats, n: int, first: Sequence[int] | None = None) -> tuple[NDArray[np.int32], Floats]:
+def top(
+    scores: Floats, n: int, first: Sequence[int] | NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int32], Floats]:
     """The `n` best labels of every row: ids int32 (rows, n) and their scores float32 (rows, n).
 
     Ordered by falling score; of equal scores the smaller id comes first. `first` names for each row a label
@@ -55,8 +59,16 @@ def top(scores: Floats, n: int, first: Sequence[int] | None = None) -> tuple[NDA
     if n < 1:
         raise SettingError(f"The number of best labels is {n}", "at least 1", "ask for 1 or more")
     scores = np.asarray(scores, np.float32)
+    rows, n = np.arange(len(scores)), min(n, scores.shape[-1])
     order = -scores
     if first is not None:
-        order[np.arange(len(order)), first] = -np.inf
-    ids = np.argsort(order, axis=-1, kind="stable")[:, :n].astype(np.int32)
+        order[rows, first] = -np.inf
+    if n > _FEW:
+        ids = np.argsort(order, axis=-1, kind="stable")[:, :n].astype(np.int32)
+    else:
+        # The least, then the least of the others: of hundreds of labels quicker than to sort them all.
+        ids = np.empty((len(scores), n), np.int32)
+        for place in range(n):
+            ids[:, place] = order.argmin(axis=-1) if order.size else 0
+            order[rows, ids[:, place]] = np.inf
     return ids, np.take_along_axis(scores, ids, axis=-1)

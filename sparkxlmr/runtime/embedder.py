@@ -63,7 +63,7 @@ class Embedder(Reader):
             if not vectors.size:
                 vectors = np.zeros((len(distinct.texts), pooled.shape[1]), np.float32)
             vectors[batch.rows] = unit_length(pooled) if normalize else pooled
-        return Embedding(vectors[distinct.rows], np.asarray(encoded.truncated, bool)[distinct.rows])
+        return Embedding(vectors[distinct.rows], encoded.truncated[distinct.rows])
 
 
 def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,8 @@ from sparkxlmr.runtime.planner import Batch
 from sparkxlmr.runtime.reader import Distinct, Inputs, Reader
 from sparkxlmr.text.filled_masks import FilledMask, Gap, best_tokens, filled_masks, target_ids
 from sparkxlmr.text.masks import mask_positions, spelled_masks
-from sparkxlmr.text.tokenizer import Encoded
+from sparkxlmr.text.ragged import Ragged
+from sparkxlmr.text.tokenizer import FlatEncoded
 from sparkxlmr.text.windows import windows_around
 
 #: Logits that exist at a time, 32 MiB of float32: of XLM-R's vocabulary those of 33 masks.
@@ -104,13 +105,13 @@ class MaskFiller(Reader):
         mask_token, mask_id = self._tokenizer.mask_token, self._tokenizer.mask_id
 
         def n_made(parts: list[str]) -> list[int]:
-            made = self._encode(parts, None, lower_case).ids
+            made = self._encode(parts, None, lower_case).ids.lists()
             return [len(at) for at in mask_positions(made, mask_id)]
 
         with_masks = [row for row, text in enumerate(texts) if mask_token in text]
-        encoded = self._encode([texts[row] for row in with_masks], None, lower_case)
+        found = self._encode([texts[row] for row in with_masks], None, lower_case).ids.lists()
         read: list[_Text | None] = [None] * len(texts)
-        for row, ids, at in zip(with_masks, encoded.ids, mask_positions(encoded.ids, mask_id), strict=True):
+        for row, ids, at in zip(with_masks, found, mask_positions(found, mask_id), strict=True):
             spelled = spelled_masks(texts[row], mask_token, at, True, n_made)
             read[row] = _Text(texts[row], ids, {position: begin for begin, position in spelled})
         return read
@@ -133,9 +134,10 @@ class MaskFiller(Reader):
         self, requests: list[_Request], batch_size: int | None
     ) -> Iterator[tuple[list[tuple[_Text, int]], Inputs]]:
         """An engine's inputs, and which masks of which texts it answers with them."""
-        ids = [request.ids for request in requests]
-        one_segment = [[0] * len(row) for row in ids] if self._tokenizer.encode([""]).segment_ids else None
-        encoded = Encoded(ids, [False] * len(ids), one_segment)
+        ids = Ragged.of([request.ids for request in requests])
+        has_segments = self._tokenizer.encode([""]).segment_ids is not None
+        one_segment = Ragged(np.zeros_like(ids.values), ids.offsets) if has_segments else None
+        encoded = FlatEncoded(ids, np.zeros(len(ids), bool), one_segment)
         for batch, inputs in self._batches(encoded, batch_size):
             for rows in self._few_enough(batch, requests):
                 chosen = [requests[row] for row in batch.rows[rows]]

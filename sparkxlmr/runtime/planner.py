@@ -71,7 +71,12 @@ def plan(
     for first, last in _cuts(padded, ends, rows_a_call, call_cost):
         segment = order[ends[first] : ends[last]]
         n_calls = -(-len(segment) // int(rows_a_call[first]))
-        for rows in np.array_split(segment, n_calls):
+        # As near to equal as can be, the longer ones first.
+        each, longer = divmod(len(segment), n_calls)
+        stop = 0
+        for call in range(n_calls):
+            start, stop = stop, stop + each + (call < longer)
+            rows = segment[start:stop]
             batches.append(Batch(rows, _padded(int(sizes[rows[0]]), widths, max_width)))
     return batches
 

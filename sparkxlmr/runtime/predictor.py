@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.reader import Distinct, Reader
-from sparkxlmr.text.tokenizer import Encoded
+from sparkxlmr.text.tokenizer import FlatEncoded
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,18 @@ class Predictor(Reader):
         tokens, or `stride` leaves no room for more of the text.
         """
         self._check_length(max_length)
-        second = [None] * len(texts) if seconds is None else seconds
-        distinct = Distinct.of(list(zip(texts, second, strict=True)))
-        encoded, counts = self._encoded(distinct.texts, max_length, lower_case, stride)
+        distinct: Distinct[Any]
+        if seconds is None:
+            distinct = Distinct.of(texts)
+            firsts, given = distinct.texts, None
+        else:
+            distinct = Distinct.of(list(zip(texts, seconds, strict=True)))
+            firsts, given = ([pair[place] for pair in distinct.texts] for place in (0, 1))
+        encoded, counts = self._encoded(firsts, given, max_length, lower_case, stride)
         logits = np.zeros((len(encoded.ids), len(self.bundle.labels)), np.float32)
         for batch, inputs in self._batches(encoded, batch_size):
             logits[batch.rows] = self._runner.run(inputs)
-        truncated = np.asarray(encoded.truncated, bool)
+        truncated = encoded.truncated
         if counts is None:
             return Prediction(logits[distinct.rows], truncated[distinct.rows])
         starts = np.cumsum(counts) - counts
@@ -74,20 +80,21 @@ class Predictor(Reader):
 
     def _encoded(
         self,
-        pairs: list[tuple[str, str | None]],
+        firsts: Sequence[str],
+        seconds: Sequence[str] | None,
         max_length: int,
         lower_case: bool | None,
         stride: int | None,
-    ) -> tuple[Encoded, NDArray[np.int64] | None]:
+    ) -> tuple[FlatEncoded, NDArray[np.int64] | None]:
         """Ids of texts with the second ones of their pairs, if any; and how many windows each has, if asked
         for."""
         tokenizer = self._tokenizer_in(lower_case)
-        firsts = self._cased([first for first, _ in pairs], lower_case)
-        given = [second for _, second in pairs if second is not None]
-        seconds = self._cased(given, lower_case) if given else None
+        if seconds is None and stride is None:
+            return self._encode(firsts, max_length, lower_case), None
+        firsts = self._cased(firsts, lower_case)
+        seconds = None if seconds is None else self._cased(seconds, lower_case)
         if stride is not None:
             encoded, counts = tokenizer.encode_windows(firsts, max_length, stride, seconds)
-            return encoded, np.asarray(counts, np.int64)
-        if seconds is None:
-            return tokenizer.encode(firsts, max_length), None
-        return tokenizer.encode_pairs(list(zip(firsts, seconds, strict=True)), max_length), None
+            return FlatEncoded.of(encoded), np.asarray(counts, np.int64)
+        pairs = list(zip(firsts, seconds or (), strict=True))
+        return FlatEncoded.of(tokenizer.encode_pairs(pairs, max_length)), None

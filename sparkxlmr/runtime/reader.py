@@ -16,8 +16,7 @@ from sparkxlmr.runtime.engines import Runner, engine_named
 from sparkxlmr.runtime.planner import Batch, plan
 from sparkxlmr.runtime.precision_choice import precision_here
 from sparkxlmr.text.families import tokenizer_for
-from sparkxlmr.text.packing import pack
-from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
+from sparkxlmr.text.tokenizer import FlatEncoded, SentencePieceTokenizer
 
 Inputs = dict[str, NDArray[np.int32]]
 Text = TypeVar("Text", bound=Hashable)
@@ -87,12 +86,12 @@ class Reader:
         self._runner = (load or engine.load)(bundle, precision_here(bundle, precision), threads)
         self._max_tokens = max_tokens or self._runner.batch_tokens
 
-    def _encode(self, texts: Sequence[str], max_length: int | None, lower_case: bool | None) -> Encoded:
+    def _encode(self, texts: Sequence[str], max_length: int | None, lower_case: bool | None) -> FlatEncoded:
         """Ids of the texts; `lower_case` overrides what the preset says of it, None leaves it to the preset.
 
         Where the tokenizer has no such setting, True lower-cases everything but the mask token.
         """
-        return self._tokenizer_in(lower_case).encode(self._cased(texts, lower_case), max_length)
+        return self._tokenizer_in(lower_case).encode_flat(self._cased(texts, lower_case), max_length)
 
     def _cased(self, texts: Sequence[str], lower_case: bool | None) -> Sequence[str]:
         """The texts as `_tokenizer_in(lower_case)` is to read them."""
@@ -120,10 +119,10 @@ class Reader:
                 "set a length in that range",
             )
 
-    def _batches(self, encoded: Encoded, batch_size: int | None) -> Iterator[tuple[Batch, Inputs]]:
+    def _batches(self, encoded: FlatEncoded, batch_size: int | None) -> Iterator[tuple[Batch, Inputs]]:
         """The rows that are run together, with an engine's inputs for them."""
         batches = plan(
-            [len(row) for row in encoded.ids],
+            encoded.ids.lengths,
             self._max_tokens,
             batch_size,
             self._runner.widths,
@@ -132,10 +131,10 @@ class Reader:
         for batch in batches:
             yield batch, self._inputs(encoded, batch.rows, batch.width)
 
-    def _inputs(self, encoded: Encoded, rows: Sequence[int] | NDArray[np.int64], width: int) -> Inputs:
-        ids = [encoded.ids[row] for row in rows]
-        token_ids, padding_mask = pack(ids, self._tokenizer.pad_id, width)
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+    def _inputs(self, encoded: FlatEncoded, rows: Sequence[int] | NDArray[np.int64], width: int) -> Inputs:
+        rows = np.asarray(rows, np.int64)
+        token_ids, filled = encoded.ids.padded(rows, width, self._tokenizer.pad_id)
+        inputs = {"token_ids": token_ids, "padding_mask": filled.astype(np.int32)}
         if encoded.segment_ids is not None:
-            inputs["segment_ids"], _ = pack([encoded.segment_ids[row] for row in rows], 0, width)
+            inputs["segment_ids"], _ = encoded.segment_ids.padded(rows, width, 0)
         return inputs

@@ -47,8 +47,8 @@ def categories(
         return Annotation(CATEGORY, document.begin, document.end, labels[answers.label[row][place]], metadata)
 
     return [
-        [category(row, place, documents[source], source) for place, source in enumerate(answers.source[row])]
-        for row, documents in enumerate(rows)
+        [category(row, place, documents[source], source) for place, source in enumerate(sources)]
+        for row, (documents, sources) in enumerate(zip(rows, answers.source.lists(), strict=True))
     ]
 
 
@@ -87,12 +87,12 @@ def sentence_embeddings(rows: Sequence[Row], answers: EmbeddedRows) -> list[list
         metadata = {SENTENCE: sentence_of(document, source), "token": document.result, **VECTOR_METADATA}
         if answers.truncated[row][place]:
             metadata[TRUNCATED] = "true"
-        numbers = answers.vectors[row][place].tolist()
+        numbers = answers.vectors[answers.source.offsets[row] + place].tolist()
         return Annotation(
             SENTENCE_EMBEDDINGS, document.begin, document.end, document.result, metadata, numbers
         )
 
     return [
-        [vector(row, place, documents[source], source) for place, source in enumerate(answers.source[row])]
-        for row, documents in enumerate(rows)
+        [vector(row, place, documents[source], source) for place, source in enumerate(sources)]
+        for row, (documents, sources) in enumerate(zip(rows, answers.source.lists(), strict=True))
     ]

@@ -1,25 +1,24 @@
 """What a classifier says about rows of texts: pure, the same behind a Spark worker and without Spark.
 
-A row is the list of its texts (one document, or its sentences). What comes back are plain lists and flat
-arrays, one item a row, from which annotations are built elsewhere: by SQL in Spark, by Python without it.
+A row is the list of its texts (one document, or its sentences). What comes back are flat arrays, from which
+annotations are built elsewhere: by SQL in Spark, by Python without it.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.classification import sigmoid, softmax, top
+from sparkxlmr.text.ragged import Ragged, offsets_of
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
+Ints = NDArray[np.int64]
 Texts = Sequence[str | None]
-_NO_IDS, _NO_FLOATS = np.zeros(0, np.int32), np.zeros(0, np.float32)
 
 
 class Answer(Protocol):
@@ -72,27 +71,62 @@ class RowOptions:
     stride: int | None = None
 
 
-@dataclass
-class RowAnswers:
-    """Answers for n rows, every list n long. A row without a text to score has empty lists everywhere.
+@dataclass(frozen=True)
+class RowTexts:
+    """n rows of texts, flat: `texts` of all rows, those of the first one first, and how many each row has,
+    `counts` int64 (n,)."""
 
-    For each annotation of a row: `source` (which text of the row it stands on), `label` (class id),
-    `block` (which run of `scores` belongs to it), `truncated` (the text, or the second one of its pair, was
-    longer than the model reads), `windows` (in how many windows it was read, where `RowOptions.stride` asks
-    for them; else empty). `scores` is flat: the blocks of the row one after another, each as wide as the
-    classes, or as `RowOptions.top`, whose class ids then stand in `ids`. `row_scores`, `row_logits`: the mean
-    scores and logits of the row (classes,), where asked for; else empty.
+    texts: Sequence[str | None]
+    counts: Ints
+
+    @classmethod
+    def of(cls, rows: Sequence[Texts | None]) -> RowTexts:
+        """The same of lists; None has no text.
+
+        >>> rows = RowTexts.of([["a"], None, ["", "b"]])
+        >>> rows.texts, rows.counts.tolist()
+        (['a', '', 'b'], [1, 0, 2])
+        """
+        texts = [text for row in rows for text in row or ()]
+        return cls(texts, np.fromiter((len(row or ()) for row in rows), np.int64, len(rows)))
+
+    def lists(self) -> list[Texts]:
+        """The rows as lists; one of no text is empty."""
+        stops = np.cumsum(self.counts).tolist()
+        return [self.texts[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
+
+    def parted(self) -> tuple[list[str | None], RowTexts]:
+        """Each row's first text, None where it has none, and the rows without it.
+
+        >>> seconds, rows = RowTexts.of([["a", "b"], None, ["c"]]).parted()
+        >>> seconds, rows.texts, rows.counts.tolist()
+        (['a', None, 'c'], ['b'], [1, 0, 0])
+        """
+        rows = self.lists()
+        return [row[0] if row else None for row in rows], RowTexts.of([row[1:] for row in rows])
+
+
+@dataclass(frozen=True)
+class RowAnswers:
+    """Answers for n rows, each field one :class:`Ragged` of n. A row without a text to score is empty in all.
+
+    For each annotation of a row: `source` (which text of the row it stands on), `label` (class id), int32,
+    `block` (which run of `scores` belongs to it), `truncated` (bool: the text, or the second one of its pair,
+    was longer than the model reads), `windows` (in how many windows it was read, where `RowOptions.stride`
+    asks for them; else empty). `scores`, float32: the blocks of the row one after another, each as wide as
+    the classes, or as `RowOptions.top`, whose class ids then stand in `ids`. `row_scores`, `row_logits`: the
+    mean scores and logits of the row (classes,), where asked for; else empty.
     """
 
-    source: list[list[int]] = field(default_factory=list)
-    label: list[list[int]] = field(default_factory=list)
-    block: list[list[int]] = field(default_factory=list)
-    truncated: list[list[bool]] = field(default_factory=list)
-    windows: list[list[int]] = field(default_factory=list)
-    ids: list[Ints] = field(default_factory=list)
-    scores: list[Floats] = field(default_factory=list)
-    row_scores: list[Floats] = field(default_factory=list)
-    row_logits: list[Floats] = field(default_factory=list)
+    source: Ragged
+    label: Ragged
+    block: Ragged
+    truncated: Ragged
+    windows: Ragged
+    ids: Ragged
+    scores: Ragged
+    row_scores: Ragged
+    row_logits: Ragged
 
 
 def is_blank(text: str | None) -> bool:
@@ -107,7 +141,7 @@ def is_blank(text: str | None) -> bool:
 
 
 def classify_rows(
-    rows: Sequence[Texts | None],
+    rows: RowTexts | Sequence[Texts | None],
     predict: Predict,
     options: RowOptions,
     seconds: Texts | None = None,
@@ -122,40 +156,31 @@ def classify_rows(
     ...     logits, truncated = np.array([[0, 1], [3, 0]], np.float32), np.array([False, True])
     ...     windows = None
     >>> answers = classify_rows([["a"], None, ["", "b"]], lambda *_: Fixed(), RowOptions(8))
-    >>> answers.source, answers.label, answers.truncated
+    >>> answers.source.lists(), answers.label.lists(), answers.truncated.lists()
     ([[0], [], [1]], [[1], [], [0]], [[False], [], [True]])
     """
-    texts: list[str] = []
-    second_texts: list[str] = []
-    sources: list[int] = []
-    starts = [0]
-    for number, row in enumerate(rows):
-        second = seconds[number] if options.pairs and seconds is not None else None
-        if row is not None and not (options.pairs and is_blank(second)):
-            found = [(source, text) for source, text in enumerate(row) if text and not is_blank(text)]
-            sources += [source for source, _ in found]
-            texts += [text for _, text in found]
-            second_texts += [second or ""] * len(found)
-        starts.append(len(texts))
-    answers = RowAnswers()
+    flat = rows if isinstance(rows, RowTexts) else RowTexts.of(rows)
+    n_rows = len(flat.counts)
+    # Of each text its row, and its place there.
+    owner = np.repeat(np.arange(n_rows), flat.counts)
+    source = np.arange(len(owner)) - np.repeat(offsets_of(flat.counts)[:-1], flat.counts)
+    kept = np.fromiter((not is_blank(text) for text in flat.texts), bool, len(flat.texts))
+    if options.pairs:
+        second = seconds or [None] * n_rows
+        kept &= np.fromiter((not is_blank(text) for text in second), bool, n_rows)[owner]
+    texts: list[Any] = [text for text, keep in zip(flat.texts, kept.tolist(), strict=True) if keep]
+    owner, source = owner[kept], source[kept]
     if not texts:
-        _append_empty(answers, len(rows))
-        return answers
+        return _no_answers(n_rows)
     answer = predict(
         texts,
         options.max_length,
         options.batch_size,
         options.lower_case,
-        second_texts if options.pairs else None,
+        [second[row] or "" for row in owner.tolist()] if options.pairs else None,
         options.stride,
     )
-    scored = _Scored.of(answer, options)
-    for start, stop in itertools.pairwise(starts):
-        if start == stop:
-            _append_empty(answers, 1)
-        else:
-            _append_row(answers, sources[start:stop], scored[start:stop], options)
-    return answers
+    return _answers(_Scored.of(answer, options), owner, source, n_rows, options)
 
 
 @dataclass(frozen=True)
@@ -165,7 +190,7 @@ class _Scored:
 
     logits: Floats
     scores: Floats
-    windows: NDArray[np.int64]
+    windows: Ints
     truncated: NDArray[np.bool_]
 
     @classmethod
@@ -178,58 +203,80 @@ class _Scored:
             windows = np.ones(len(logits), np.int64)
         elif len(windows) < len(logits):
             logits, scores = (_means(values, windows) for values in (logits, scores))
-        return cls(logits, scores, windows, answer.truncated)
+        return cls(logits, scores, windows, np.asarray(answer.truncated, bool))
 
-    def __getitem__(self, texts: slice) -> _Scored:
-        return _Scored(self.logits[texts], self.scores[texts], self.windows[texts], self.truncated[texts])
+    def of_rows(self, counts: Ints) -> _Scored:
+        """Of each run of texts, at least one each, what is said of them together."""
+        starts = offsets_of(counts)[:-1]
+        return _Scored(
+            _means(self.logits, counts),
+            _means(self.scores, counts),
+            np.add.reduceat(self.windows, starts),
+            np.logical_or.reduceat(self.truncated, starts),
+        )
 
 
-def _means(values: Floats, counts: NDArray[np.int64]) -> Floats:
-    """The mean of each run of rows, float32 (runs, classes); `counts`, at least 1 each, are their lengths."""
-    sums = np.add.reduceat(values, np.cumsum(counts) - counts, axis=0, dtype=np.float64)
+def _means(values: Floats, counts: Ints) -> Floats:
+    """The mean of each run of rows, float32 (runs, classes); `counts`, at least 1 each, are their lengths.
+    What is alone stays as it is."""
+    if len(counts) == len(values):
+        return values
+    sums = np.add.reduceat(values, offsets_of(counts)[:-1], axis=0, dtype=np.float64)
     means: Floats = (sums / counts[:, None]).astype(np.float32)
     return means
 
 
-def _mean(values: Floats) -> Floats:
-    """float32 (1, classes); what is alone stays as it is."""
-    if len(values) == 1:
-        return values
-    mean: Floats = values.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
-    return mean
-
-
-def _append_empty(answers: RowAnswers, n_rows: int) -> None:
-    for values in (answers.source, answers.label, answers.block, answers.windows):
-        values.extend([] for _ in range(n_rows))
-    answers.truncated.extend([] for _ in range(n_rows))
-    answers.ids.extend([_NO_IDS] * n_rows)
-    for numbers in (answers.scores, answers.row_scores, answers.row_logits):
-        numbers.extend([_NO_FLOATS] * n_rows)
-
-
-def _append_row(answers: RowAnswers, sources: list[int], texts: _Scored, options: RowOptions) -> None:
-    """One row that has something to say: `texts` in the order of `sources`."""
-    answers.row_scores.append(_mean(texts.scores)[0] if options.row_scores else _NO_FLOATS)
-    answers.row_logits.append(_mean(texts.logits)[0] if options.row_logits else _NO_FLOATS)
-    scores, windows, truncated = texts.scores, texts.windows.tolist(), texts.truncated.tolist()
+def _answers(scored: _Scored, owner: Ints, source: Ints, n_rows: int, options: RowOptions) -> RowAnswers:
+    """What was said of texts (by `owner` the row of each, ascending, by `source` its place there), by row."""
+    counts = np.bincount(owner, minlength=n_rows)
+    of_rows = scored.of_rows(counts[counts > 0]) if options.row_scores or options.row_logits else scored
     if options.coalesce:
-        sources, scores, windows, truncated = sources[:1], _mean(scores), [sum(windows)], [any(truncated)]
+        scored = scored.of_rows(counts[counts > 0])
+        first = np.flatnonzero(np.diff(owner, prepend=-1))
+        owner, source = owner[first], source[first]
     if options.activation == "sigmoid":
-        texts_of, labels = (found.tolist() for found in np.nonzero(scores > options.threshold))
+        text, label = np.nonzero(scored.scores > options.threshold)
     else:
         # Of equal scores the first label, as Spark NLP takes it.
-        texts_of, labels = list(range(len(scores))), scores.argmax(axis=1).tolist()
-    blocks = texts_of
-    if options.top is not None:
-        ids, scores = top(scores[texts_of], options.top, labels)
-        blocks = list(range(len(labels)))
-        answers.ids.append(ids.ravel())
+        text, label = np.arange(len(scored.scores)), scored.scores.argmax(axis=1)
+    n_found = np.bincount(owner[text], minlength=n_rows)
+    if options.top is None:
+        # The texts of a row are its blocks.
+        n_blocks = np.bincount(owner, minlength=n_rows)
+        ids, scores = np.zeros((0, 1), np.int32), scored.scores
+        block = text - offsets_of(n_blocks)[owner[text]]
     else:
-        answers.ids.append(_NO_IDS)
-    answers.source.append([sources[text] for text in texts_of])
-    answers.label.append(labels)
-    answers.block.append(blocks)
-    answers.truncated.append([truncated[text] for text in texts_of])
-    answers.windows.append([windows[text] for text in texts_of] if options.stride is not None else [])
-    answers.scores.append(scores.ravel())
+        ids, scores = top(scored.scores[text], options.top, label)
+        n_blocks = n_found
+        block = np.arange(len(text)) - offsets_of(n_found)[owner[text]]
+    width = scores.shape[1]
+
+    def found(values: NDArray[Any], dtype: Any = np.int32) -> Ragged:
+        return Ragged.sized(values.astype(dtype), n_found)
+
+    def of_row(values: Floats, wanted: bool) -> Ragged:
+        if not wanted:
+            return _nothing(n_rows, np.float32)
+        return Ragged.sized(values.ravel(), (counts > 0) * values.shape[1])
+
+    return RowAnswers(
+        source=found(source[text]),
+        label=found(label),
+        block=found(block),
+        truncated=found(scored.truncated[text], bool),
+        windows=found(scored.windows[text]) if options.stride is not None else _nothing(n_rows),
+        ids=Ragged.sized(ids.ravel(), n_blocks * width) if options.top is not None else _nothing(n_rows),
+        scores=Ragged.sized(scores.ravel(), n_blocks * width),
+        row_scores=of_row(of_rows.scores, options.row_scores),
+        row_logits=of_row(of_rows.logits, options.row_logits),
+    )
+
+
+def _nothing(n_rows: int, dtype: Any = np.int32) -> Ragged:
+    return Ragged(np.zeros(0, dtype), np.zeros(n_rows + 1, np.int64))
+
+
+def _no_answers(n_rows: int) -> RowAnswers:
+    ints, floats = _nothing(n_rows), _nothing(n_rows, np.float32)
+    truncated = _nothing(n_rows, bool)
+    return RowAnswers(ints, ints, ints, truncated, ints, ints, floats, floats, floats)

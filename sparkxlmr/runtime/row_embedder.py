@@ -1,19 +1,20 @@
 """The vectors of rows of texts: pure, the same behind a Spark worker and without Spark.
 
-A row is the list of its texts (one document, or its sentences). What comes back are plain lists, one a row,
-from which annotations are built elsewhere.
+A row is the list of its texts (one document, or its sentences). What comes back are flat arrays, from
+which annotations are built elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.row_classifier import is_blank
+from sparkxlmr.text.ragged import Ragged
 
 Texts = Sequence[str | None]
 
@@ -51,17 +52,17 @@ class EmbedOptions:
     lower_case: bool | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class EmbeddedRows:
-    """Answers for n rows, every list n long; of a row one item for each text that is not blank.
+    """Answers for n rows; of a row one item for each text that is not blank.
 
-    `source`: which text of the row; `truncated`: it was longer than the model reads; `vectors`: float32
-    (hidden,).
+    `source` int32 (which text of the row) and `truncated` bool (it was longer than the model reads) by row;
+    `vectors`: float32 (texts, hidden), those of the first row first.
     """
 
-    source: list[list[int]] = field(default_factory=list)
-    truncated: list[list[bool]] = field(default_factory=list)
-    vectors: list[list[NDArray[np.float32]]] = field(default_factory=list)
+    source: Ragged
+    truncated: Ragged
+    vectors: NDArray[np.float32]
 
 
 def embed_rows(rows: Sequence[Texts | None], embed: Embed, options: EmbedOptions) -> EmbeddedRows:
@@ -72,18 +73,17 @@ def embed_rows(rows: Sequence[Texts | None], embed: Embed, options: EmbedOptions
     >>> class Fixed:
     ...     vectors, truncated = np.array([[1, 2], [3, 4]], np.float32), np.array([False, True])
     >>> rows = embed_rows([["a"], None, ["", "b"]], lambda *_: Fixed(), EmbedOptions(8))
-    >>> rows.source, rows.truncated, [[vector.tolist() for vector in row] for row in rows.vectors]
-    ([[0], [], [1]], [[False], [], [True]], [[[1.0, 2.0]], [], [[3.0, 4.0]]])
+    >>> rows.source.lists(), rows.truncated.lists(), rows.vectors.tolist()
+    ([[0], [], [1]], [[False], [], [True]], [[1.0, 2.0], [3.0, 4.0]])
     """
     places = [
         [(source, text) for source, text in enumerate(row or ()) if text is not None and not is_blank(text)]
         for row in rows
     ]
     texts = [text for row in places for _, text in row]
-    answers = EmbeddedRows(source=[[source for source, _ in row] for row in places])
+    source = Ragged.of([[source for source, _ in row] for row in places])
     if not texts:
-        answers.truncated, answers.vectors = [[] for _ in rows], [[] for _ in rows]
-        return answers
+        return EmbeddedRows(source, Ragged(np.zeros(0, bool), source.offsets), np.zeros((0, 0), np.float32))
     found = embed(
         texts,
         options.max_length,
@@ -92,10 +92,4 @@ def embed_rows(rows: Sequence[Texts | None], embed: Embed, options: EmbedOptions
         options.batch_size,
         options.lower_case,
     )
-    start = 0
-    for row in places:
-        stop = start + len(row)
-        answers.truncated.append(found.truncated[start:stop].tolist())
-        answers.vectors.append(list(found.vectors[start:stop]))
-        start = stop
-    return answers
+    return EmbeddedRows(source, Ragged(found.truncated, source.offsets), found.vectors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pyspark
@@ -37,6 +38,34 @@ def ready_to_ship() -> None:
     """
     if SPARK_VERSION < (4, 0) and _server_is_newer():
         StringType().collation = "UTF8_BINARY"  # one object for the whole process, in 3.5
+
+
+def iterator_udf(function: Any, result_type: Any, arrow: bool) -> Any:
+    """An iterator UDF: of Arrow arrays if asked for and known to this Spark (from 4.1 on), else of pandas.
+
+    Arrow arrays become neither pandas objects nor Python numbers on their way. A Connect server has to know
+    such UDFs as well as its client.
+    """
+    import pandas as pd  # slow to import, and not every session has a UDF
+    import pyarrow as pa
+
+    wide = arrow and hasattr(F, "arrow_udf") and _runs_spark(4, 1)
+    # Spark reads the kind of a UDF off its annotations, and warns where it is told otherwise.
+    taken = Iterator[pa.Array] if wide else Iterator[pd.Series]
+    given = Iterator[pa.Array] if wide else Iterator[pd.DataFrame]
+    function.__annotations__ = {"batches": taken, "return": given}
+    make: Any = F.arrow_udf if wide else F.pandas_udf
+    return make(function, result_type)
+
+
+def _runs_spark(*least: int) -> bool:
+    """Whether the active session's Spark, a Connect server's too, has at least this version."""
+    if not is_remote():
+        return least <= SPARK_VERSION
+    from pyspark.sql.connect.session import SparkSession as ConnectSession
+
+    session = ConnectSession.getActiveSession()
+    return session is not None and tuple(int(part) for part in session.version.split(".")[:2]) >= least
 
 
 def _server_is_newer() -> bool:

@@ -34,7 +34,7 @@ def embed_function(ref: ModelRef, options: EmbedOptions) -> Batches:
 
 def embedded(texts: Column, ref: ModelRef, options: EmbedOptions) -> Column:
     """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no vectors)."""
-    return crossing(embed_function(ref, options), RESULT_TYPE, texts)
+    return crossing(embed_function(ref, options), RESULT_TYPE, texts, arrow=True)
 
 
 def vector_annotations(result: Column, document: Column) -> Column:

@@ -37,7 +37,7 @@ def fill_function(ref: ModelRef, options: FillOptions) -> Batches:
 
 def filled(texts: Column, ref: ModelRef, options: FillOptions) -> Column:
     """The struct of :data:`RESULT_TYPE` for a column array<string> (null, or null items, have no masks)."""
-    return crossing(fill_function(ref, options), RESULT_TYPE, texts)
+    return crossing(fill_function(ref, options), RESULT_TYPE, texts, arrow=True)
 
 
 def token_annotations(result: Column, document: Column) -> Column:

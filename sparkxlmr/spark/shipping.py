@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any
 
-import pandas as pd
 from pyspark.sql import Column
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from sparkxlmr.spark.compat import ready_to_ship
+from sparkxlmr.spark.compat import iterator_udf, ready_to_ship
 
-Batches = Callable[[Iterator[pd.Series]], Iterator[pd.DataFrame]]
+#: From batches of array<string> to batches of structs: pandas Series to frames, or Arrow arrays to arrays.
+Batches = Callable[[Iterator[Any]], Iterator[Any]]
 
 
 def on_executor(name: str, module: str, function: str, *arguments: Any) -> Batches:
@@ -28,7 +27,7 @@ def on_executor(name: str, module: str, function: str, *arguments: Any) -> Batch
 
     ready_to_ship()
 
-    def shipped(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+    def shipped(batches: Iterator[Any]) -> Iterator[Any]:
         from importlib import import_module  # here, so that nothing but plain values hangs at the function
 
         try:
@@ -57,12 +56,14 @@ def settings_of(options: Any) -> dict[str, Any]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def crossing(function: Batches, result_type: StructType | str, texts: Column) -> Column:
+def crossing(
+    function: Batches, result_type: StructType | str, texts: Column, arrow: bool = False
+) -> Column:
     """What `function` makes of a column, a struct: the one crossing into Python of a stage.
 
     The UDF is an iterator UDF, so a worker looks its model up once a task, and non-deterministic, so that
-    Spark neither repeats it for a filter on its output nor keeps it where nobody reads it.
+    Spark neither repeats it for a filter on its output nor keeps it where nobody reads it. With `arrow` the
+    function takes Arrow arrays too, and gets them where this Spark has such UDFs; else pandas Series.
     """
-    make: Any = F.pandas_udf  # its overloads know no iterator of frames
-    column: Column = make(function, result_type).asNondeterministic()(texts)
+    column: Column = iterator_udf(function, result_type, arrow).asNondeterministic()(texts)
     return column

@@ -8,25 +8,23 @@ worker loaded what, when, and how many rows.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from pyspark import TaskContext
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.child import ChildPredictor
 from sparkxlmr.runtime.devices import gpu_visible, use_device
-from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, Texts, classify_rows
-from sparkxlmr.runtime.row_embedder import EmbeddedRows, EmbedOptions, embed_rows
-from sparkxlmr.runtime.row_mask_filler import FilledRows, FillOptions, fill_rows
+from sparkxlmr.runtime.row_classifier import RowAnswers, RowOptions, RowTexts, classify_rows
+from sparkxlmr.runtime.row_embedder import EmbedOptions, embed_rows
+from sparkxlmr.runtime.row_mask_filler import FillOptions, fill_rows
+from sparkxlmr.spark.batches import Answers, Batch, columns_of, growing, in_parts, rows_of
 from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
 
@@ -40,9 +38,6 @@ MAX_LOADED = 3
 #: Vectors that a worker hands over at a time.
 MOST_VECTORS = 1024
 
-#: Rows of a task's first answer, and how much longer each next one is until a whole Arrow batch is answered.
-FIRST_ANSWER, GROWTH = 32, 4
-
 TRACE = "SPARKXLMR_TRACE"
 ANY = "any"
 
@@ -51,114 +46,64 @@ _loaded: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
 
 def score_batches(
-    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
-) -> Iterator[pd.DataFrame]:
-    """Answers for each Arrow batch of array<string> values, as a frame with `columns`, row by row.
+    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[Batch]
+) -> Iterator[Any]:
+    """Answers for each Arrow batch of array<string> values, as a struct with `columns`, row by row.
 
     `wire` and `settings` are a :class:`ModelRef` and the fields of :class:`RowOptions` as plain values.
     With its `pairs`, the first text of a row is the second one of the row's pairs. The model is loaded when
-    the first row arrives: a task without rows loads nothing.
+    the first row arrives: a task without rows loads nothing. Arrow arrays are answered with Arrow arrays,
+    pandas Series with frames.
     """
     options = RowOptions(**settings)
 
-    def answer(rows: list[Texts | None], model: Any) -> RowAnswers:
+    def answer(rows: RowTexts, model: Any) -> RowAnswers:
         if not options.pairs:
             return classify_rows(rows, model.logits, options)
-        seconds = [row[0] if row else None for row in rows]
-        return classify_rows([row[1:] if row else None for row in rows], model.logits, options, seconds)
+        seconds, firsts = rows.parted()
+        return classify_rows(firsts, model.logits, options, seconds)
 
     return _answered(wire, columns, documents, answer)
 
 
 def fill_batches(
-    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
-) -> Iterator[pd.DataFrame]:
+    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[Batch]
+) -> Iterator[Any]:
     """As :func:`score_batches`, for a masked language model; `settings` are those of :class:`FillOptions`."""
     options = FillOptions(**settings)
-    return _answered(wire, columns, documents, lambda rows, model: fill_rows(rows, model.fill, options))
+    return _answered(
+        wire, columns, documents, lambda rows, model: fill_rows(rows.lists(), model.fill, options)
+    )
 
 
 def embed_batches(
-    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[pd.Series]
-) -> Iterator[pd.DataFrame]:
+    wire: tuple[Any, ...], settings: dict[str, Any], columns: Sequence[str], documents: Iterator[Batch]
+) -> Iterator[Any]:
     """As :func:`score_batches`, for an encoder; `settings` are those of :class:`EmbedOptions`.
 
-    Answered in parts of few texts: on its way to Spark each number is a Python object.
+    Answered in parts of few texts: vectors take more room than texts.
     """
     options = EmbedOptions(**settings)
-    parts = (part for batch in documents for part in _in_parts(batch, MOST_VECTORS))
-    return _answered(wire, columns, parts, lambda rows, model: embed_rows(rows, model.embed, options))
-
-
-def growing(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-    """The same rows, the first batch cut into parts that grow.
-
-    Spark takes a limit (`show`) below one projection only; above two it reads answers until it has enough and
-    then ends the task, which has answered a few dozen rows by then and not thousands.
-
-    >>> [len(part) for part in growing(iter([pd.Series(range(1000)), pd.Series(range(1000))]))]
-    [32, 128, 512, 328, 1000]
-    """
-    for batch in itertools.islice(batches, 1):
-        start, size = 0, FIRST_ANSWER
-        while start < len(batch) or start == 0:
-            yield batch.iloc[start : start + size]
-            start, size = start + size, size * GROWTH
-    yield from batches
-
-
-def _in_parts(batch: pd.Series, most: int) -> Iterator[pd.Series]:
-    """A batch cut so that a part holds at most so many texts, or one row."""
-    start, held = 0, 0
-    for row, value in enumerate(batch.tolist()):
-        count = 0 if value is None or isinstance(value, float) else len(value)
-        if held and held + count > most:
-            yield batch.iloc[start:row]
-            start, held = row, 0
-        held += count
-    yield batch.iloc[start:]
+    parts = (part for batch in documents for part in in_parts(batch, MOST_VECTORS))
+    return _answered(
+        wire, columns, parts, lambda rows, model: embed_rows(rows.lists(), model.embed, options)
+    )
 
 
 def _answered(
     wire: tuple[Any, ...],
     columns: Sequence[str],
-    documents: Iterator[pd.Series],
-    answer: Callable[[list[Texts | None], Any], Any],
-) -> Iterator[pd.DataFrame]:
+    documents: Iterator[Batch],
+    answer: Callable[[RowTexts, Any], Answers],
+) -> Iterator[Any]:
     """`answer(rows, model)` for each batch; the model is loaded when the first row arrives."""
     ref = ModelRef.from_wire(wire)
     for batch in growing(documents):
         started = time.perf_counter()
-        rows = [texts_of(value) for value in batch.tolist()]
+        rows = rows_of(batch)
         answers = answer(rows, predictor_for(ref))
-        _trace("score", model=ref.hash, rows=len(rows), seconds=time.perf_counter() - started)
-        yield as_frame(answers, columns)
-
-
-def texts_of(value: Any) -> Texts | None:
-    """The texts of a row as pandas hands them over, whatever its version: None for a null row or a null text.
-
-    A null row arrives as None or as NaN, a null string within it likewise.
-    """
-    if value is None or isinstance(value, float):
-        return None
-    return [text if isinstance(text, str) else None for text in value]
-
-
-def as_frame(answers: RowAnswers | FilledRows | EmbeddedRows, columns: Sequence[str]) -> pd.DataFrame:
-    """The named fields of the answers, lists, as object columns, which Spark turns into arrays.
-
-    >>> from sparkxlmr.runtime.row_classifier import RowAnswers
-    >>> as_frame(RowAnswers(source=[[0], []], label=[[4], []]), ["source", "label"]).values.tolist()
-    [[[0], [4]], [[], []]]
-    """
-    values = {item.name: getattr(answers, item.name) for item in fields(answers)}
-    return pd.DataFrame({name: _objects(values[name]) for name in columns})
-
-
-def _objects(items: Sequence[Any]) -> pd.Series:
-    """Each item one cell; arrays of equal length must not become a matrix."""
-    return pd.Series(list(items), dtype=object)
+        _trace("score", model=ref.hash, rows=len(rows.counts), seconds=time.perf_counter() - started)
+        yield columns_of(answers, columns, like=batch)
 
 
 def predictor_for(ref: ModelRef) -> Any:

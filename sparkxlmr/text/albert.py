@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.text.ragged import Ragged
 from sparkxlmr.text.tokenizer import SPACE_MARK, SentencePieceTokenizer, pattern_of
 
 CLS, SEP, UNK, PAD, MASK = "[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"
@@ -121,27 +125,28 @@ class AlbertTokenizer(SentencePieceTokenizer):
             text = "".join(parts)
         return super()._split(text)
 
-    def _encode_raw(self, segments: list[str]) -> list[list[int]]:
+    def _encode_raw(self, segments: list[str]) -> Ragged:
         if self.normalization is None:
             return super()._encode_raw(segments)
         segments = [self.normalization(segment) for segment in segments]
         encoded = super()._encode_raw(segments)
-        for i, ids in enumerate(encoded):
-            if not self._with_commas.isdisjoint(ids):
-                try:
-                    encoded[i] = self._cut_commas(segments[i])
-                except UnicodeDecodeError as error:
-                    raise self._damaged(error) from error
-        return encoded
+        commas = np.flatnonzero(self._with_commas[encoded.values])
+        # Of each comma the row it stands in.
+        rows = np.unique(np.searchsorted(encoded.offsets, commas, side="right") - 1).tolist()
+        try:
+            return encoded.with_rows({row: self._cut_commas(segments[row]) for row in rows})
+        except UnicodeDecodeError as error:
+            raise self._damaged(error) from error
 
     @cached_property
-    def _with_commas(self) -> frozenset[int]:
-        """The pieces from which a comma may have to be cut: known ones, and where a comma is unknown any."""
+    def _with_commas(self) -> NDArray[np.bool_]:
+        """For each id whether a comma may have to be cut from its piece: those whose piece says so, and where
+        a comma is unknown the unknown one."""
         pieces = map(self._processor.id_to_piece, range(self.vocabulary_size))
-        found = {i for i, piece in enumerate(pieces) if ends_in_digit_and_comma(piece)}
+        found = np.fromiter(map(ends_in_digit_and_comma, pieces), bool, self.vocabulary_size)
         if self._processor.piece_to_id(",") == self.unk_id:
-            found.add(self.unk_id)
-        return frozenset(found)
+            found[self.unk_id] = True
+        return found
 
     def _cut_commas(self, text: str) -> list[int]:
         """Ids of a normalised text where ``9,`` is ``9`` and ``,`` even if the vocabulary has it whole."""

@@ -13,9 +13,12 @@ from os import PathLike
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import sentencepiece
+from numpy.typing import NDArray
 
 from sparkxlmr.errors import DamagedModelError, PresetNotFoundError, SettingError
+from sparkxlmr.text.ragged import Ragged
 from sparkxlmr.text.windows import check_stride, sliding_windows
 
 SPACE_MARK = "▁"  # how SentencePiece writes a space inside a piece
@@ -35,6 +38,27 @@ class Encoded:
     ids: list[list[int]]
     truncated: list[bool]
     segment_ids: list[list[int]] | None = None
+
+
+@dataclass(frozen=True)
+class FlatEncoded:
+    """As :class:`Encoded`, in flat arrays: `ids` and, where the family has segments, `segment_ids` int32,
+    `truncated` bool (n,)."""
+
+    ids: Ragged
+    truncated: NDArray[np.bool_]
+    segment_ids: Ragged | None = None
+
+    @classmethod
+    def of(cls, encoded: Encoded) -> FlatEncoded:
+        """The same of lists."""
+        segments = None if encoded.segment_ids is None else Ragged.of(encoded.segment_ids)
+        return cls(Ragged.of(encoded.ids), np.array(encoded.truncated, bool), segments)
+
+    def lists(self) -> Encoded:
+        """The same in lists."""
+        segments = None if self.segment_ids is None else self.segment_ids.lists()
+        return Encoded(self.ids.lists(), self.truncated.tolist(), segments)
 
 
 class SentencePieceTokenizer:
@@ -95,13 +119,11 @@ class SentencePieceTokenizer:
         """The text cut at the special tokens it spells, which stand alone; nothing empty."""
         return self._split_at(self._special_pattern, text)
 
-    def _encode_raw(self, segments: list[str]) -> list[list[int]]:
+    def _encode_raw(self, segments: list[str]) -> Ragged:
         """Ids of pieces of text that spell no special token."""
-        if not segments:
-            return []
         # One call for all; a single thread, since Spark runs a worker process for each core already.
-        found: list[list[int]] = self._processor.encode(segments, out_type=int, num_threads=1)
-        return found
+        found = self._processor.encode(segments, out_type=int, num_threads=1) if segments else []
+        return Ragged.of(found)
 
     def _damaged(self, error: Exception) -> DamagedModelError:
         return DamagedModelError(
@@ -117,7 +139,7 @@ class SentencePieceTokenizer:
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of the texts without a start and an end token around them, whole."""
-        return self._pieces(texts, None)
+        return self._pieces(texts, None).lists()
 
     def encode(self, texts: Sequence[str], max_length: int | None = None) -> Encoded:
         """Ids of each text between start and end token, at most ``max_length`` of them (None: all).
@@ -128,11 +150,16 @@ class SentencePieceTokenizer:
         Raises:
             SettingError: ``max_length`` is below 2.
         """
+        return self.encode_flat(texts, max_length).lists()
+
+    def encode_flat(self, texts: Sequence[str], max_length: int | None = None) -> FlatEncoded:
+        """As :meth:`encode`, for many texts: arrays in place of lists."""
         room = None if max_length is None else _room(max_length, 2)
         pieces = self._pieces(texts, room)
-        truncated = [room is not None and len(ids) > room for ids in pieces]
-        rows = [[self.bos_id, *ids[:room], self.eos_id] for ids in pieces]
-        return Encoded(rows, truncated, [[0] * len(row) for row in rows] if self._has_segments else None)
+        truncated = np.zeros(len(texts), bool) if room is None else pieces.lengths > room
+        ids = (pieces if room is None else pieces.first(room)).between(self.bos_id, self.eos_id)
+        segments = Ragged(np.zeros_like(ids.values), ids.offsets) if self._has_segments else None
+        return FlatEncoded(ids, truncated, segments)
 
     def encode_pairs(
         self, pairs: Sequence[tuple[str, str]], max_length: int | None = None, truncate: str = "round_robin"
@@ -153,8 +180,8 @@ class SentencePieceTokenizer:
                 f"truncate is {truncate!r}", "'round_robin' or 'waterfall'", "pass one of the two"
             )
         room = None if max_length is None else _room(max_length, 2 + self._ends_between)
-        firsts = self._pieces([pair[0] for pair in pairs], room)
-        seconds = self._pieces([pair[1] for pair in pairs], room)
+        firsts = self._pieces([pair[0] for pair in pairs], room).lists()
+        seconds = self._pieces([pair[1] for pair in pairs], room).lists()
         kept, truncated = [], []
         for first, second in zip(firsts, seconds, strict=True):
             n_first, n_second = _share(len(first), len(second), room, truncate)
@@ -179,7 +206,7 @@ class SentencePieceTokenizer:
             SettingError: ``max_length`` has no room for the special tokens, or a window none for more than
                 ``stride`` ids of the text.
         """
-        firsts = self._pieces(texts, None)
+        firsts = self._pieces(texts, None).lists()
         if seconds is None:
             width = _room(max_length, 2)
             check_stride(stride, width)
@@ -194,7 +221,7 @@ class SentencePieceTokenizer:
         room = _room(max_length, 2 + self._ends_between)
         check_stride(stride, room - room // 2)
         pairs, cut, counts = [], [], []
-        for first, second in zip(firsts, self._pieces(seconds, room), strict=True):
+        for first, second in zip(firsts, self._pieces(seconds, room).lists(), strict=True):
             _, n_second = _share(len(first), len(second), room, "round_robin")
             stretches = sliding_windows(len(first), room - n_second, stride)
             pairs += [(first[start:stop], second[:n_second]) for start, stop in stretches]
@@ -211,29 +238,26 @@ class SentencePieceTokenizer:
             segment_ids.append([0] * (1 + len(first) + len(between)) + [1] * (len(second) + 1))
         return Encoded(ids, truncated, segment_ids if self._has_segments else None)
 
-    def _pieces(self, texts: Sequence[str], limit: int | None) -> list[list[int]]:
+    def _pieces(self, texts: Sequence[str], limit: int | None) -> Ragged:
         """Ids without the outer special ones; of a text with more than ``limit``, at least ``limit + 1``."""
         segments: list[str] = []
-        plans: list[list[int | None]] = []  # a text is special ids and, as None, segments in their order
-        for text in texts:
-            plan: list[int | None] = []
-            for part in self._split(_valid(text)):
-                special = self._special.get(part)
-                plan.append(special)
-                if special is None:
-                    segments.append(part)
-            plans.append(plan)
-        encoded = iter(self._encode_segments(segments, limit))
-        result = []
-        for plan in plans:
-            ids: list[int] = []
-            for special in plan:
-                if special is None:
-                    ids += next(encoded)
-                else:
-                    ids.append(special)
-            result.append(ids)
-        return result
+        plans: dict[int, list[int | None]] = {}  # of a text that is not one segment: special ids and segments
+        for row, text in enumerate(texts):
+            parts = self._split(_valid(text))
+            plan = [self._special.get(part) for part in parts]
+            segments += [part for part, special in zip(parts, plan, strict=True) if special is None]
+            if plan != [None]:
+                plans[row] = plan
+        encoded = self._encode_segments(segments, limit)
+        if not plans:
+            return encoded
+        result: list[NDArray[np.int32]] = []
+        found = iter(range(len(segments)))
+        for row in range(len(texts)):
+            plan = plans.get(row, [None])
+            ids = [encoded[next(found)] if special is None else [special] for special in plan]
+            result.append(np.concatenate([np.zeros(0, np.int32), *ids], dtype=np.int32))
+        return Ragged.sized(np.concatenate(result), np.fromiter(map(len, result), np.int64, len(result)))
 
     def _split_at(self, pattern: re.Pattern[str], text: str) -> list[str]:
         """The text cut at what the pattern finds. The mask eats the white space before it (Hugging Face
@@ -244,19 +268,20 @@ class SentencePieceTokenizer:
                 parts[i - 1] = parts[i - 1].rstrip()
         return [part for part in parts if part]
 
-    def _encode_segments(self, segments: list[str], limit: int | None) -> list[list[int]]:
+    def _encode_segments(self, segments: list[str], limit: int | None) -> Ragged:
         if limit is None or not any(len(s) > 2 * _chars(limit) for s in segments) or not self._words_apart:
             return self._encode_raw(segments)
         chars = _chars(limit)
         heads = [_head(segment, chars) for segment in segments]
         encoded = self._encode_raw(heads)
+        longer: dict[int, NDArray[np.int32]] = {}
         for i, (segment, head) in enumerate(zip(segments, heads, strict=True)):
-            n_chars = chars
-            while len(encoded[i]) <= limit and len(head) < len(segment):
+            n_chars, ids = chars, encoded[i]
+            while len(ids) <= limit and len(head) < len(segment):
                 n_chars *= 8
                 head = _head(segment, n_chars)
-                encoded[i] = self._encode_raw([head])[0]
-        return encoded
+                ids = longer[i] = self._encode_raw([head])[0]
+        return encoded.with_rows(longer)
 
     # --- ids to text ---
 

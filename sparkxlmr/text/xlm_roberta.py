@@ -7,7 +7,10 @@ The vocabulary is a SentencePiece model; the ids around it are fairseq's (Connea
 
 from __future__ import annotations
 
+import numpy as np
+
 from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.text.ragged import Ragged
 from sparkxlmr.text.tokenizer import SentencePieceTokenizer
 
 BOS, PAD, EOS, UNK, MASK = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
@@ -55,6 +58,6 @@ class XlmRobertaTokenizer(SentencePieceTokenizer):
             return [text] if text else []
         return super()._split(text)
 
-    def _encode_raw(self, segments: list[str]) -> list[list[int]]:
-        unk = self.unk_id
-        return [[piece + 1 if piece else unk for piece in pieces] for pieces in super()._encode_raw(segments)]
+    def _encode_raw(self, segments: list[str]) -> Ragged:
+        pieces = super()._encode_raw(segments)
+        return Ragged(np.where(pieces.values, pieces.values + 1, np.int32(self.unk_id)), pieces.offsets)

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyspark.sql.pandas.types import to_arrow_type
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.predictor import Prediction
+from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark import worker
 from sparkxlmr.spark.model_ref import ModelRef
+from sparkxlmr.spark.scoring import result_type
 
 CHECKOUT = Path(__file__).parents[2]
 COLUMNS = ["source", "label", "truncated", "scores"]
@@ -174,6 +178,19 @@ def test_null_in_any_form_is_no_text(loads, rows):
     assert loads[0][1].texts == ["x"]
     assert frame["source"].tolist() == [[0], []]
     assert frame["label"].tolist() == [[1], []]
+
+
+def test_arrow_is_answered_with_arrow_in_the_type_that_spark_declares(loads):
+    """Else Spark would cast every answer. Rows may begin in the middle of a buffer."""
+    texts = pa.array([["gone"], ["x", None], None, [], ["", "y"]], pa.list_(pa.string()))[1:]
+    (answers,) = run([texts])
+    assert loads[0][1].texts == ["x", "y"]
+    assert answers.type == to_arrow_type(result_type(RowOptions(**SETTINGS)))
+    assert answers.field("source").to_pylist() == [[0], [], [], [1]]
+    assert [len(scores) for scores in answers.field("scores").to_pylist()] == [2, 0, 0, 2]
+    (frame,) = run([pd.Series(texts.to_pylist())])
+    for name in COLUMNS:
+        assert [list(row) for row in frame[name]] == answers.field(name).to_pylist()
 
 
 def test_rows_of_equal_length_stay_rows(loads):

@@ -18,6 +18,7 @@ from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.spark import worker
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, same_type
+from sparkxlmr.spark.batches import in_parts
 
 TEXTS = [
     "One. Two is longer! 🙂 Three.",
@@ -151,7 +152,7 @@ def test_settings_and_defaults():
 def test_a_batch_is_cut_into_parts_of_few_texts():
     def sizes(*lengths):
         batch = pd.Series([None if n is None else ["a"] * n for n in lengths], dtype=object)
-        parts = list(worker._in_parts(batch, 10))
+        parts = list(in_parts(batch, 10))
         pd.testing.assert_series_equal(pd.concat(parts), batch)
         return [len(part) for part in parts]
 
