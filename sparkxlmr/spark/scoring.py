@@ -16,7 +16,7 @@ from pyspark.sql.types import ArrayType, BooleanType, FloatType, IntegerType, St
 
 from sparkxlmr.runtime.row_annotations import SENTENCE, TRUNCATED, WINDOWS
 from sparkxlmr.runtime.row_classifier import RowOptions
-from sparkxlmr.spark.annotation import CATEGORY, annotation, annotation_array
+from sparkxlmr.spark.annotation import CATEGORY, annotation, annotation_array, bind
 from sparkxlmr.spark.model_ref import ModelRef
 from sparkxlmr.spark.shipping import Batches, crossing, on_executor, settings_of
 
@@ -54,7 +54,7 @@ def scored(texts: Column, ref: ModelRef, options: RowOptions) -> Column:
 
     With `RowOptions.pairs` the first item is the second text of the row's pairs (:func:`paired`).
     """
-    return crossing(score_function(ref, options), result_type(options), texts)
+    return crossing(score_function(ref, options), result_type(options), texts, arrow=True)
 
 
 def paired(texts: Column, second: Column) -> Column:
@@ -113,13 +113,22 @@ def _metadata(
     if options.stride is not None and WINDOWS not in labels:
         n_windows = F.element_at(result["windows"], position + 1).cast("string")
         keys, values = F.concat(keys, F.array(F.lit(WINDOWS))), F.concat(values, F.array(n_windows))
-    entries = F.map_from_arrays(keys, values)
+    build = _map_of_constant_keys if options.top is None else F.map_from_arrays
+    entries = build(keys, values)
     if TRUNCATED in labels or (options.stride is not None and not options.pairs):
         return entries
-    cut = F.map_from_arrays(
-        F.concat(keys, F.array(F.lit(TRUNCATED))), F.concat(values, F.array(F.lit("true")))
-    )
+    cut = build(F.concat(keys, F.array(F.lit(TRUNCATED))), F.concat(values, F.array(F.lit("true"))))
     return F.when(F.element_at(result["truncated"], position + 1), cut).otherwise(entries)
+
+
+def _map_of_constant_keys(keys: Column, values: Column) -> Column:
+    """`map_from_arrays` of keys that are the same in all rows, and there are hundreds of them.
+
+    Spark folds a map of them into a constant once, of which only the values are replaced; `map_from_arrays`
+    would hash them for each row.
+    """
+    places = F.map_from_arrays(keys, F.sequence(F.lit(0), F.size(keys) - 1))
+    return bind(values, lambda found: F.transform_values(places, lambda _, place: F.get(found, place)))
 
 
 def prediction(result: Column) -> Column:
