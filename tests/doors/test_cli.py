@@ -84,10 +84,11 @@ def test_numbers_of_a_model_are_counted_by_shapes(tiny_preset):
 
 
 def test_doctor_finds_this_machine_ready(capsys):
-    assert main(["doctor"]) == 0
+    assert main(["doctor", "--model", "xlm_roberta_tiny_ag_news"]) == 0
     said = capsys.readouterr().out
     for subject in ("Python", "Java", "pyspark", "engines", "GPU", "engine auto", "models", "cache"):
         assert f"  {subject} " in said
+    assert "takes float32 for xlm_roberta_tiny_ag_news: SPARKXLMR_PRECISION says so" in said
     assert said.endswith("Ready.\n")
 
 
