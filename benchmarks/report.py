@@ -117,7 +117,7 @@ def _engine_goals(records: Sequence[Record]) -> list[Goal]:
     return [
         (f"{line['what']}, whole pipeline to bare engine", ratio, TO_ENGINE, False)
         for line in _ours(records)
-        if line["engine"] == "openvino"
+        if line["what"] in engines
         if (ratio := line["documents_per_second"] / engines[line["what"]]["documents_per_second"])
     ]
 
