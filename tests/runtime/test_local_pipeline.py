@@ -6,6 +6,7 @@ import gc
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from sparkxlmr.errors import InputError, NotAPresetError, SettingError, SparkxlmrError, WrongTypeError
@@ -23,6 +24,7 @@ from sparkxlmr.runtime.stage_record import StageRecord
 from sparkxlmr.runtime.standard_pipeline import standard_pipeline
 from sparkxlmr.text.annotate import documents
 from sparkxlmr.text.annotation import Annotation
+from sparkxlmr.text.ragged import Ragged
 
 MODULES = {
     "DocumentAssembler": "document_assembler",
@@ -256,16 +258,19 @@ def test_columns_are_found_whatever_their_case_and_given_as_asked_for(model):
 
 def test_labels_called_like_metadata_keep_their_scores():
     rows = [documents("a")]
-    answers = RowAnswers(
-        source=[[0]], label=[[1]], block=[[0]], truncated=[[True]], windows=[[2]], ids=[[1]], scores=[[0.5]]
-    )
+    nothing = Ragged.of([[]])
+
+    def one_row(label: int) -> RowAnswers:
+        source, windows = Ragged.of([[0]]), Ragged.of([[2]])
+        truncated, scores = Ragged.of([[True]], bool), Ragged.of([[0.5]], np.float32)
+        found = Ragged.of([[label]])
+        return RowAnswers(source, found, source, truncated, windows, found, scores, nothing, nothing)
+
     options = RowOptions(8, top=1, stride=1)
-    ((one,),) = categories(rows, answers, ["sentence", "b"], options)
+    ((one,),) = categories(rows, one_row(1), ["sentence", "b"], options)
     assert (one.result, one.metadata) == ("b", {"b": "0.5", "windows": "2"})
-    answers.ids, answers.label = [[0]], [[0]]
-    ((one,),) = categories(
-        rows, answers, ["windows", "truncated"], RowOptions(8, top=1, stride=1, pairs=True)
-    )
+    options = RowOptions(8, top=1, stride=1, pairs=True)
+    ((one,),) = categories(rows, one_row(0), ["windows", "truncated"], options)
     assert one.metadata == {"sentence": "0", "windows": "0.5"}
 
 
