@@ -68,7 +68,7 @@ def job(models: Path, cores: int, rows: int, task: str = "classify") -> Job:
     return _job(models, cores, texts, f"{task}-{rows}", task, _MOST_TOKENS)
 
 
-def job_of_length(models: Path, cores: int, length: int, tokens: int = 8192) -> Job:
+def job_of_length(models: Path, cores: int, length: int, tokens: int = 4096) -> Job:
     """Texts of about `length` tokens each, so many that all together have about `tokens`."""
     texts = of_words(max(cores * 4, tokens // length), max(2, round(length * _WORDS_A_TOKEN)))
     return _job(models, cores, texts, f"length-{length}", "classify", min(length, _LONGEST))

@@ -82,8 +82,8 @@ def classifiers(job: Job, hugging_face: Contestant, entries: Sequence[Entry], re
             forms = {"pipeline": entry.settings}
             if entry.facts["engine"] == "openvino":
                 forms["engine"] = {**entry.settings, "what": "engine"}
-            for settings in forms.values():
-                own.run(settings)  # engines that compile for each shape, and files that come into memory
+            else:
+                own.run(entry.settings)  # what it compiles for each shape
             turn = (hugging_face, REFERENCE.settings)
             first, found = alternate(turn, [(own, settings) for settings in forms.values()], repeats)
             for form, series in zip(forms, found, strict=True):
@@ -128,7 +128,6 @@ def fill_mask(models: Path, cores: int, repeats: int, rows: int) -> Records:
         started(REFERENCE.program, python_of(REFERENCE.program), job) as hugging_face,
         started(entry.program, python_of(entry.program), more) as own,
     ):
-        own.run(entry.settings)  # files that come into memory
         turn = (hugging_face, REFERENCE.settings)
         first, (ours,) = alternate(turn, [(own, entry.settings)], repeats)
         labels = first.last["labels"]
@@ -236,14 +235,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--full", action="store_true", help="with the peers and the pictures' points")
-    parser.add_argument("--rows", type=int, help="texts of Hugging Face; others get more where quicker")
+    parser.add_argument(
+        "--rows", type=int, default=64, help="texts of Hugging Face; who is quicker gets more"
+    )
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--models", type=Path, default=prepare.MODELS)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS)
     parser.add_argument("--only", help="entries with this in their name")
     parser.add_argument("--output", type=Path, help="where the records go instead; no page is written")
     arguments = parser.parse_args()
-    arguments.rows = arguments.rows or (96 if arguments.full else 64)
     arguments.sections = arguments.sections or (SECTIONS if arguments.full else ("best", "ours", "fill-mask"))
     os.environ.pop("SPARKXLMR_PRECISION", None)  # what `auto` means is measured too
     os.environ["SPARKXLMR_HOME"] = str(BUILD / "home")
