@@ -266,7 +266,7 @@ def measure(models: Path, rows: int, repeats: int) -> list[dict[str, Any]]:
             "device": one["device"],
             "gpu": one["gpu"],
             "precision": "bfloat16",
-            "versions": versions("sparkxlmr", "keras", *BACKENDS, "transformers"),
+            "versions": versions("sparkxlmr", "keras", *BACKENDS, "tensorflow-cpu", "transformers"),
             "batch": one["batch"],
             "documents": documents,
             "tokens": documents * WIDTH,
