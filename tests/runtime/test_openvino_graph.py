@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,23 @@ def test_weights_that_layers_share_are_stored_once(tiny):
 def _unread(name, task):
     """A masked language model reads no pooler."""
     return task.kind == "masked_lm" and name.startswith("pooler")
+
+
+@pytest.mark.parametrize("family", ["XLM_R", "ALBERT"])
+def test_what_is_executed(tiny, family):
+    """Attention as its parts (as one operation it is slower), activations with the product before."""
+    config = getattr(tiny, family)
+    task = tiny.classifier_of(config)
+    graph = task_graph(tiny.weights(config, task), config, task)
+    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    kinds = Counter(
+        node.get_rt_info()["layerType"].astype(str) for node in compiled.get_runtime_model().get_ops()
+    )
+    n_layers = config.num_layers * (config.num_inner_repetitions if family == "ALBERT" else 1)
+    # The head has two products, and ALBERT projects its embeddings.
+    assert kinds["FullyConnected"] == 6 * n_layers + (3 if family == "ALBERT" else 2)
+    assert (kinds["MatMul"], kinds["Softmax"]) == (2 * n_layers, n_layers)
+    assert not {"Subgraph", "ScaledDotProductAttention", "Split", "Gelu", "Reference"} & set(kinds)
 
 
 def test_a_row_of_padding_alone_gives_numbers(tiny, token_batch):
