@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_type
 
 from sparkxlmr.errors import EngineError
+from sparkxlmr.runtime import gpu_process, open_model
 from sparkxlmr.runtime.predictor import Prediction
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.spark import worker
@@ -119,6 +120,36 @@ def test_a_worker_without_a_gpu_of_its_own_hides_none_from_the_users_functions(
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
     assert children == [("bundle", "float32", 1, "")] * n_children
     assert len(loads) == 2 - n_children
+
+
+def test_a_child_that_was_killed_is_replaced(loads, monkeypatch):
+    children = []
+
+    class Child(Counting):
+        ended = False
+
+        def __init__(self, *arguments):
+            super().__init__()
+            children.append(self)
+
+    monkeypatch.setattr(worker, "_claim", lambda device: False)
+    monkeypatch.setattr(worker, "arrived", lambda ref: "bundle")
+    monkeypatch.setattr(worker, "ChildPredictor", Child)
+    assert worker.predictor_for(ref()) is worker.predictor_for(ref()) is children[0]
+    children[0].ended = True
+    assert worker.predictor_for(ref()) is children[1]
+
+
+def test_a_shared_gpu_is_asked_for_in_its_process(monkeypatch):
+    asked = []
+    monkeypatch.setattr(worker, "_loaded", type(worker._loaded)())
+    monkeypatch.setattr(worker, "arrived", lambda ref: "bundle")
+    monkeypatch.setattr(gpu_process, "SharedRunner", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(
+        open_model, "open_model", lambda bundle, precision, threads, load: load(bundle, precision, threads)
+    )
+    worker.predictor_for(ref(precision="bfloat16", shared=2))
+    assert asked == [("bundle", "bfloat16", 2)]
 
 
 OTHER_ADDRESS = """
