@@ -138,6 +138,9 @@ def test_a_calibration_decides_what_is_compiled(preset):
         return sum(node.get_type_name() == "FakeQuantize" for node in ops)
 
     assert roundings(dynamic) == 0
+    # One range for each token: with a size that does not fit, OpenVINO would multiply floats.
+    compiled = ov.Core().compile_model(dynamic.file("model.xml"), "CPU")
+    assert compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == preset.config.hidden_dim
     assert roundings(static) > 0
     # It is no part of the weights: what was compiled of them in floats stays valid.
     assert preset.content_hash == content

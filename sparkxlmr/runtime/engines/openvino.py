@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-# Numbers that share a scale where int8 finds its ranges while running; with fewer it is slower.
-_GROUP = 768
 _log = logging.getLogger(__name__)
 
 
@@ -89,8 +87,6 @@ class OpenVinoEngine:
             # Pinned, the workers of a host would all sit on its first cores.
             "ENABLE_CPU_PINNING": False,
         }
-        if precision == "int8":
-            settings["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = _GROUP
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:

@@ -24,6 +24,8 @@ from sparkxlmr.runtime.engines.openvino_layers import Products, Weights, first_r
 # Symmetric, so without -128.
 _MOST = 127
 _LEVELS = 256
+# Where OpenVINO looks for settings of its own in a graph.
+_GROUP = ("runtime_options", "DYNAMIC_QUANTIZATION_GROUP_SIZE")
 # Between the names of kernels that are one product.
 _BESIDE = "+"
 # The last layer of a masked language model reads its masks only: its products are the encoder's all the same.
@@ -69,7 +71,11 @@ def int8_graph(
     weights: Weights, config: BackboneConfig, task: TaskConfig | None, calibration: Calibration | None
 ) -> ov.Model:
     """As :func:`~.openvino_graph.task_graph`, its kernels and its token table as int8."""
-    return task_graph(weights, config, task, Int8Products(calibration))
+    graph = task_graph(weights, config, task, Int8Products(calibration))
+    # So many numbers share a range that is found while running: all that come into most products. OpenVINO
+    # would take 32, which is slower, and with more than there are it multiplies floats.
+    graph.set_rt_info(str(config.hidden_dim), list(_GROUP))
+    return graph
 
 
 def rounded(array: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
