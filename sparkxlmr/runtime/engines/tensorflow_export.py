@@ -35,12 +35,12 @@ def export_saved_model(preset: Preset, folder: Path) -> None:
     from sparkxlmr.runtime.engines.keras_graph import graph_of
 
     graphs = {precision: graph_of(preset.config, preset.task, precision) for precision in PRECISIONS}
-    arrays = preset.weights(dtype=None)
-    kept = tf.float16 if all(array.dtype == np.float16 for array in arrays.values()) else tf.float32
+    read = [preset.weights(dtype=None)]
+    kept = tf.float16 if all(array.dtype == np.float16 for array in read[0].values()) else tf.float32
     # Of each weight as little as tells in what a graph takes it.
-    samples = {name: np.zeros((1,) * array.ndim, np.float32) for name, array in arrays.items()}
-    weights = graphs["float32"].on_device(arrays)
-    del arrays
+    samples = {name: np.zeros((1,) * array.ndim, np.float32) for name, array in read[0].items()}
+    # Given away: what was read goes as soon as it is a tensor.
+    weights = graphs["float32"].on_device(read.pop())
     names = sorted(weights)
     shapes = {name: weights[name].shape for name in names}
     holder = tf.Module()
