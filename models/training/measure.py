@@ -21,7 +21,7 @@ TEXTS = {
     "albert_tiny_ag_news": _NEWS,
     "xlm_roberta_tiny_ag_news": _NEWS,
     "xlm_roberta_tiny_language_id": ("sib200/validation.parquet", "--label", "language"),
-    "xlm_roberta_tiny_masked_lm": ("sib200/validation.parquet",),
+    "xlm_roberta_tiny_masked_lm": _NEWS[:-2],
 }
 
 
