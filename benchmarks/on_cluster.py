@@ -109,6 +109,7 @@ def _measured(job: Job, folder: Path) -> dict[str, Any]:
             "spark.locality.wait": "0",
             # A machine that does other things too stops for longer than Spark waits for an executor.
             "spark.network.timeout": "1800s",
+            "spark.worker.timeout": 1800,
             "spark.executor.heartbeatInterval": "60s",
             "spark.ui.enabled": "false",
             # A file of texts is a task of its own.
