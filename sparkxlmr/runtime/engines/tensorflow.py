@@ -88,8 +88,8 @@ class TensorFlowEngine:
 class TensorFlowRunner:
     """Any width goes: the graph has dynamic shapes and is not compiled for each.
 
-    XLA, which compiles for each shape, is not used: on a CPU it gains 4 % in float32 and loses two fifths of
-    the speed in bfloat16.
+    XLA, which compiles for each shape, is not used: on a CPU it was measured to gain next to nothing in
+    float32, and to cost nearly half of the speed in bfloat16. On GPUs it was not measured.
 
     - `function`: takes int32 tensors by the names of the model's inputs.
     """
