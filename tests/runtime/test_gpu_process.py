@@ -87,8 +87,10 @@ def test_an_error_comes_back_as_it_is_and_the_process_goes_on(golden_bundles, st
     bundle = golden_bundles("openvino")
     broken = shutil.copytree(bundle.folder, tmp_path / "broken")
     (broken / "model.xml").write_text("<net")
+    worker = SharedRunner(bundle, "float32", 1)
     with pytest.raises(EngineError, match=r"OpenVINO .* cannot open"):
         SharedRunner(Bundle.open(broken), "float32", 1)
+    assert worker.run(batch(1)).shape == (1, 4)
     assert SharedRunner(bundle, "float32", 1).run(batch(1)).shape == (1, 4)
     assert len(started) == 1
 
