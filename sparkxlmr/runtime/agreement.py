@@ -79,7 +79,7 @@ def with_masks(texts: Sequence[str], mask: str) -> Iterator[str]:
     words, which may be one in a script without spaces, in the place of one character.
 
     >>> list(with_masks(["Bread, butter and jam.", "雨が降る", "a <mask>"], "<mask>"))
-    ['Bread, <mask> and jam.', '雨<mask>降る', 'a <mask>']
+    ['Bread, butter <mask> jam.', '雨が<mask>る', 'a <mask>']
     """
     for text in texts:
         if mask in text:
