@@ -30,6 +30,7 @@ import pages
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import profile_pipeline  # noqa: E402
 import report  # noqa: E402
 
 README = ROOT / "README.md"
@@ -187,6 +188,8 @@ def main() -> None:
     for name in measured.names():
         card = MODELS / name / "README.md"
         texts[card] = filled(card.read_text("utf-8"), measured.BLOCK, measured.card_table(name))
+    page = profile_pipeline.PAGE
+    texts[page] = filled(page.read_text("utf-8"), profile_pipeline.BLOCK, profile_pipeline.results())
     if report.FULL.is_file():
         page = report.PAGE
         texts[page] = filled(page.read_text("utf-8"), report.BLOCK, report.results(report.read()))
