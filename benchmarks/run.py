@@ -252,12 +252,12 @@ def main() -> None:
     attempt.failed += prepare.everything(arguments.models, asked, static)
     if REFERENCE.program in attempt.failed:
         sys.exit(f"{REFERENCE.what} is what all others are compared with")
-    file = BUILD / "running.jsonl"
+    file = BUILD / f"running-{os.getpid()}.jsonl"  # kept where a run is interrupted
     write_records(file, [])
     for found in measured(arguments):
         write_records(file, [found], append=True)
     kept = arguments.output or RESULTS / ("bench_full.jsonl" if arguments.full else "bench.jsonl")
-    shutil.copy(file, kept)
+    shutil.move(file, kept)
     print(report.tables(report.read(kept)))
     if arguments.full and arguments.output is None:
         report.write()
