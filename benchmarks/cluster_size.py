@@ -222,7 +222,9 @@ def measure(
     from on_cluster import Job, middle_of, run
     from texts import benchmark_texts
 
-    texts = benchmark_texts(rows)
+    texts = benchmark_texts(2 * rows)  # as many for each of two executors
+    if len(texts.texts) < 2 * rows:
+        raise SystemExit(f"There are {len(texts.texts)} texts and not {2 * rows}: take fewer rows")
     shared: dict[str, Any] = {
         "model": Path(preset).name if not preset.endswith("/preset") else "XLM-R base, random weights",
         "machine": machine(),
