@@ -122,8 +122,8 @@ class Layers:
         """Attention of all heads: (rows, width of the queries, hidden).
 
         OpenVINO would make one operation of a plain attention, also of its own ScaledDotProductAttention. On
-        the CPU that is slower than its parts (all of XLM-R base in bfloat16 by 2 to 5 %, all of a tiny model
-        by 6 to 13 %). Reshapes around the softmax, which cost nothing, keep them apart.
+        the CPU that is slower than its parts: a tiny model as a whole by 5 to 13 % in bfloat16, XLM-R base by
+        0 to 7 %, as its shapes are. Reshapes around the softmax, which cost nothing, keep them apart.
         """
         queries, keys, values = (self.heads(part) for part in (queries, keys, values))
         # Scaled behind the product, which does it in passing; before, it would change the kernel on loading.
