@@ -54,11 +54,12 @@ def test_a_quantised_preset_runs_as_it_is(spark, tiny_preset, texts, tmp_path, m
     fitted = Pipeline(stages=[documents, loaded.setRawPredictionCol("logits")]).fit(df)
     rows = fitted.transform(df).orderBy("id").select("class.result", "logits").collect()
     found = np.array([row["logits"].toArray() for row in rows])
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(found, expected, atol=5e-5)
     light = LightPipeline(fitted).annotate(TEXTS)
     assert [row["class"] for row in light] == [row["result"] for row in rows]
     exact = open_model(bundle_for(loaded.model, "openvino"), threads=2).logits(TEXTS, 128).logits
-    assert np.abs(exact - expected).max() > 1e-3
+    # Far enough from float32's that the comparison above tells them apart.
+    assert np.abs(exact - expected).max() > 5e-4
 
 
 def test_into_the_models_own_folder_or_a_new_one(tiny_preset, texts, tmp_path, monkeypatch, capsys):

@@ -418,7 +418,10 @@ SPARK_NLP = {
     "batchSize": 8, "maxSentenceLength": 128, "caseSensitive": True, "coalesceSentences": False,
     "activation": "softmax", "multilabel": False, "threshold": 0.5, "lazyAnnotator": False,
 }  # fmt: skip
-OURS = {"engine": "auto", "precision": "auto", "distribution": "auto", "longTextStrategy": "truncate"}
+OURS = {
+    "engine": "auto", "precision": "auto", "quantization": "auto", "distribution": "auto",
+    "longTextStrategy": "truncate",
+}  # fmt: skip
 UNSET = {
     "inputCols", "outputCol", "topScores", "predictionCol", "probabilityCol", "rawPredictionCol", "stride",
     "pairCol",
