@@ -190,9 +190,8 @@ def main() -> None:
         texts[card] = filled(card.read_text("utf-8"), measured.BLOCK, measured.card_table(name))
     page = profile_pipeline.PAGE
     texts[page] = filled(page.read_text("utf-8"), profile_pipeline.BLOCK, profile_pipeline.results())
-    if report.FULL.is_file():
-        page = report.PAGE
-        texts[page] = filled(page.read_text("utf-8"), report.BLOCK, report.results(report.read()))
+    page, records = report.PAGE, report.read(report.committed())
+    texts[page] = filled(page.read_text("utf-8"), report.BLOCK, report.results(records))
     if arguments.check:
         old = [str(page.relative_to(ROOT)) for page, text in texts.items() if text != page.read_text("utf-8")]
         raise SystemExit(f"{', '.join(old)}: out of date, run docs/refresh.py" if old else 0)
