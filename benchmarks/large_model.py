@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,12 +23,11 @@ from typing import Any
 
 import random_models
 from measuring import BUILD, RESULTS, agreement, arithmetic, machine, memory_of, versions, write_records
-from on_cluster import HERE, Job, middle_of, rounded, run
+from on_cluster import MARK, Job, answer_of, middle_of, rounded, run
 from texts import benchmark_texts, read_texts
 
 OUTPUT = RESULTS / "large_model.jsonl"
 WAYS = ("path", "files", "broadcast")
-_MARK = "RESULT "
 
 
 def model(size: str) -> Path:
@@ -76,7 +74,8 @@ def loaded(target: str, texts: str, rows: str, max_length: str) -> dict[str, Any
     stage = stage.setMaxSentenceLength(int(max_length))
     answers = stage.transform(DocumentAssembler().setInputCol("text").transform(df))
     began = time.perf_counter()
-    found = answers.selectExpr("id", "class[0].result AS label").orderBy("id").collect()
+    # Sorted here: Spark would score every row twice.
+    found = sorted(answers.selectExpr("id", "class[0].result AS label").collect())
     first = time.perf_counter() - began
     spark.stop()
     return {"seconds": seconds, "first_seconds": first, "labels": [row["label"] for row in found]}
@@ -84,19 +83,8 @@ def loaded(target: str, texts: str, rows: str, max_length: str) -> dict[str, Any
 
 def in_child(step: str, *arguments: str, home: Path) -> dict[str, Any]:
     """What :func:`saved` or :func:`loaded` answers in a process with an empty home, and its memory."""
-    environment = {
-        **os.environ,
-        "SPARKXLMR_HOME": str(home),
-        "SPARKXLMR_HOST_FOLDER": str(home / "host"),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
-    }
-    command = [sys.executable, __file__, "--step", step, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
-    if not lines:
-        raise SystemExit(f"{step} failed:\n{done.stderr[-4000:]}")
-    result: dict[str, Any] = json.loads(lines[-1].removeprefix(_MARK))
-    return result
+    environment = {"SPARKXLMR_HOME": str(home), "SPARKXLMR_HOST_FOLDER": str(home / "host")}
+    return answer_of(step, [__file__, "--step", step, *arguments], environment)
 
 
 def measure(size: str, executors: int, rows: int, max_length: int) -> list[dict[str, Any]]:
@@ -168,7 +156,7 @@ def main() -> None:
         name, *arguments = given.step
         result = {"saved": saved, "loaded": loaded}[name](*arguments)
         own = memory_of(os.getpid())
-        print(_MARK + json.dumps({**result, "driver_peak_bytes": own.peak if own else None}), flush=True)
+        print(MARK + json.dumps({**result, "driver_peak_bytes": own.peak if own else None}), flush=True)
         return
     write_records(given.output, measure(given.size, given.executors, given.rows, given.max_length))
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from measuring import command_of, memory_of, processes_below
 
 HERE = Path(__file__).resolve().parent
 TRACE = "SPARKXLMR_TRACE"
-_MARK = "RESULT "
+#: before a process' result, on a line of its own
+MARK = "RESULT "
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,32 @@ def run(job: Job) -> dict[str, Any]:
         for name in ("spark", "local", "host", "trace"):
             (folder / name).mkdir(mode=0o700)
         environment = {
-            **os.environ,
             "SPARK_HOME": str(_spark_home(folder / "spark")),
             "SPARK_LOCAL_DIRS": str(folder / "local"),
             "SPARKXLMR_HOME": job.home,
             "SPARKXLMR_HOST_FOLDER": str(folder / "host"),
             TRACE: str(folder / "trace"),
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
         }
-        command = [sys.executable, __file__, json.dumps(asdict(job)), str(folder)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
-        if not lines:
-            raise SystemExit(f"The job on {job.executors} executors failed:\n{done.stderr[-4000:]}")
-        result: dict[str, Any] = json.loads(lines[-1].removeprefix(_MARK))
-        return result
+        command = [__file__, json.dumps(asdict(job)), str(folder)]
+        return answer_of(f"The job on {job.executors} executors", command, environment)
+
+
+def answer_of(what: str, command: Sequence[str], environment: Mapping[str, str]) -> dict[str, Any]:
+    """What a Python script, which sees this checkout, prints behind :data:`MARK`.
+
+    `environment`: what it gets beside this process's own. SystemExit where it prints no result, with the end
+    of its log.
+    """
+    path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
+    everything = {**os.environ, "PYTHONPATH": path, **environment}
+    done = subprocess.run(
+        [sys.executable, *command], env=everything, capture_output=True, text=True, check=False
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith(MARK)]
+    if not lines:
+        raise SystemExit(f"{what} failed:\n{done.stderr[-4000:]}")
+    result: dict[str, Any] = json.loads(lines[-1].removeprefix(MARK))
+    return result
 
 
 def _folder(path: str) -> str:
@@ -196,7 +209,7 @@ def middle_of(seconds: list[float]) -> float:
 
 def main() -> None:
     job, folder = Job(**json.loads(sys.argv[1])), Path(sys.argv[2])
-    print(_MARK + json.dumps(_measured(job, folder)), flush=True)
+    print(MARK + json.dumps(_measured(job, folder)), flush=True)
     shutil.rmtree(folder / "spark", ignore_errors=True)
     os._exit(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -80,6 +81,14 @@ class BackboneConfig:
         """The width of the token embedding, to which the masked language model's output is tied."""
         return self.hidden_dim
 
+    def layer_names(self) -> Iterator[str]:
+        """What the canonical names of the layers' weights begin with, in the order in which they are run.
+
+        >>> list(BackboneConfig(9, 2, 2, 4, 8).layer_names())
+        ['layers.0', 'layers.1']
+        """
+        return (f"layers.{index}" for index in range(self.num_layers))
+
     def arguments(self) -> dict[str, Any]:
         """The numbers by name, as the family's backbone class takes them.
 
@@ -136,6 +145,17 @@ class AlbertConfig(BackboneConfig):
     @property
     def token_dim(self) -> int:
         return self.embedding_dim
+
+    def layer_names(self) -> Iterator[str]:
+        """As :meth:`BackboneConfig.layer_names`; a group's layers come as often as it is passed.
+
+        >>> list(AlbertConfig(9, 4, 2, 4, 8, embedding_dim=3, num_groups=2).layer_names())[1:3]
+        ['groups.0.layers.0', 'groups.1.layers.0']
+        """
+        passes = self.num_layers // self.num_groups
+        for index in range(self.num_layers):
+            for inner in range(self.num_inner_repetitions):
+                yield f"groups.{index // passes}.layers.{inner}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ Shapes: b texts of l ids, h `hidden_dim`, n masks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ def graph_of(config: BackboneConfig, task: TaskConfig | None, precision: str) ->
 
 
 class Graph:
-    """A family: its embeddings, its layers in the order they are run, its classifier's head."""
+    """A family: its embeddings, its classifier's head."""
 
     def __init__(self, config: BackboneConfig, task: TaskConfig | None, dtype: str) -> None:
         self.config, self.task, self.dtype = config, task, dtype
@@ -46,7 +46,7 @@ class Graph:
         """Weights as the function takes them: in the precision, kernels of queries, keys and values side by
         side."""
         arrays = dict(arrays)
-        for name in set(self.layer_names()):
+        for name in set(self.config.layer_names()):
             for part in ("kernel", "bias"):
                 joined = [arrays.pop(f"{name}.attention.{which}.{part}") for which in _PARTS]
                 arrays[f"{name}.attention.joined.{part}"] = np.concatenate(joined, axis=-1)
@@ -73,9 +73,6 @@ class Graph:
     def embeddings(self, weights: Weights, inputs: Mapping[str, Any]) -> Any:
         raise NotImplementedError
 
-    def layer_names(self) -> Iterator[str]:
-        raise NotImplementedError
-
     def classifier(self, weights: Weights, first: Any) -> Any:
         """Logits (b, classes) of the first rows (b, h)."""
         raise NotImplementedError
@@ -93,7 +90,7 @@ class Graph:
         # In a row of nothing but padding the first place is seen, so that it gives numbers.
         mask = inputs["padding_mask"]
         seen = ops.logical_or(ops.equal(mask, 1), ops.arange(ops.shape(mask)[1]) == 0)[:, None, None]
-        *names, last = self.layer_names()
+        *names, last = self.config.layer_names()
         for name in names:
             x = self._layer(weights, x, seen, name)
         return self._layer(weights, x, seen, last, first_only, at)
@@ -169,9 +166,6 @@ class _XlmRoberta(Graph):
     def embeddings(self, weights: Weights, inputs: Mapping[str, Any]) -> Any:
         return self.norm(weights, self._added(weights, inputs), "embeddings.norm")
 
-    def layer_names(self) -> Iterator[str]:
-        return (f"layers.{index}" for index in range(self.config.num_layers))
-
     def classifier(self, weights: Weights, first: Any) -> Any:
         return self.dense(
             weights, ops.tanh(self.dense(weights, first, "classifier.dense")), "classifier.logits"
@@ -185,13 +179,6 @@ class _Albert(Graph):
         x = self._added(weights, inputs)
         x = x + ops.take(weights["embeddings.segment"], inputs["segment_ids"], axis=0)
         return self.dense(weights, self.norm(weights, x, "embeddings.norm"), "embeddings.projection")
-
-    def layer_names(self) -> Iterator[str]:
-        config: Any = self.config
-        passes = config.num_layers // config.num_groups
-        for index in range(config.num_layers):
-            for inner in range(config.num_inner_repetitions):
-                yield f"groups.{index // passes}.layers.{inner}"
 
     def classifier(self, weights: Weights, first: Any) -> Any:
         return self.dense(weights, ops.tanh(self.dense(weights, first, "pooler")), "classifier.logits")

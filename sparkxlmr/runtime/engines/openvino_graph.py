@@ -7,7 +7,7 @@ alone answers two vectors a text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,11 @@ def fits_float16(weights: Weights) -> bool:
 
 
 class _Encoder(Layers):
-    """A family: its inputs, its embeddings, its layers in the order they are run, its classifier's head."""
+    """A family: its inputs, its embeddings, its classifier's head."""
 
     inputs: tuple[str, ...] = ("token_ids", "padding_mask")
 
     def embeddings(self, inputs: dict[str, Any]) -> Any:
-        raise NotImplementedError
-
-    def layer_names(self) -> Iterator[str]:
         raise NotImplementedError
 
     def classifier(self, first: Any, task: TextClassifierConfig) -> Any:
@@ -113,7 +110,7 @@ class _Encoder(Layers):
     ) -> Any:
         mask = attention_mask(inputs["padding_mask"])
         x = self.embeddings(inputs)
-        *names, last = self.layer_names()
+        *names, last = self.config.layer_names()
         for name in names:
             x = self.layer(x, mask, name)
         return self.layer(x, mask, last, first_only, at)
@@ -143,9 +140,6 @@ class _XlmRoberta(_Encoder):
         x = op.add(self._tokens(inputs["token_ids"]), self._positions(inputs["token_ids"]))
         return self.norm(x, "embeddings.norm")
 
-    def layer_names(self) -> Iterator[str]:
-        return (f"layers.{index}" for index in range(self.config.num_layers))
-
     def classifier(self, first: Any, task: TextClassifierConfig) -> Any:
         return self.dense(op.tanh(self.dense(first, "classifier.dense")), "classifier.logits")
 
@@ -159,13 +153,6 @@ class _Albert(_Encoder):
         x = op.add(self._tokens(inputs["token_ids"]), self._positions(inputs["token_ids"]))
         x = op.add(x, op.gather(self.stored("embeddings.segment"), inputs["segment_ids"], ints(0)))
         return self.dense(self.norm(x, "embeddings.norm"), "embeddings.projection")
-
-    def layer_names(self) -> Iterator[str]:
-        config: Any = self.config
-        passes = config.num_layers // config.num_groups
-        for index in range(config.num_layers):
-            for inner in range(config.num_inner_repetitions):
-                yield f"groups.{index // passes}.layers.{inner}"
 
     def classifier(self, first: Any, task: TextClassifierConfig) -> Any:
         return self.dense(op.tanh(self.dense(first, "pooler")), "classifier.logits")
