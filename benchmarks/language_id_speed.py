@@ -7,7 +7,8 @@ All take turns on the same texts and cores in one go, so a ratio holds on a shar
 The bare engine runs twice, in one process with all cores as threads and in a process a core (the better way
 to use them, and what Spark does). TensorFlow by hand is the same model with all cores, 256 texts at a time
 as they come, padded to their longest, tokenising included; it gets an eighth of the texts. `--scale` instead
-runs the pipeline on more and more rows, workers warm, for the cost a document and the memory.
+runs the pipeline on more and more rows, workers warm, for the cost a document and the memory; small jobs
+several times, for the median.
 
 Writes one JSON line a measurement to benchmarks/results/language_id_speed.jsonl (`--scale`:
 language_id_scale.jsonl): medians, spread, and each one's ratio to TensorFlow and to the engine.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import multiprocessing
 import os
@@ -45,6 +47,7 @@ MODEL = "xlm_roberta_tiny_language_id"
 SPEED, SCALE = RESULTS / "language_id_speed.jsonl", RESULTS / "language_id_scale.jsonl"
 ENGINE, WORKERS = "engine, one process", "engine, a process a core"
 PIPELINE, BY_HAND = "pipeline", "TensorFlow by hand"
+WARM = 100_000  # texts
 MAX_LENGTH, ROWS_AT_ONCE, BY_HAND_BATCH, BY_HAND_SHARE = 128, 4096, 256, 8
 
 
@@ -237,18 +240,22 @@ def scale(numbers: Sequence[int], precision: str) -> list[dict[str, Any]]:
         pipeline = Pipeline(folder, precision)
         few = pipeline.store(make_texts(cores() * 4))
         sources = {n: pipeline.store(make_texts(n)) for n in sorted(numbers)}
-        for _ in range(4):
+        # Workers are warm, and the JVM has compiled what it runs often, after so many texts.
+        for _ in range(-(-WARM // min(numbers))):
             pipeline(sources[min(numbers)])
         records = []
         for n, source in sources.items():
             pipeline(few)
-            start_up, took = timed(lambda: pipeline(few)), timed(lambda source=source: pipeline(source))  # type: ignore[misc]
+            times = max(1, min(5, WARM // n))
+            start_up = statistics.median(timed(lambda: pipeline(few)) for _ in range(times))
+            seconds = [timed(functools.partial(pipeline, source)) for _ in range(times)]
+            took = statistics.median(seconds)
             records.append(
                 {
                     "what": PIPELINE,
                     **facts(precision),
                     "documents": n,
-                    "seconds": round(took, 3),
+                    **middle(seconds),
                     "start_up_seconds": round(start_up, 3),
                     "microseconds_a_document": round((took - start_up) / n * 1e6, 1),
                     "peak_memory": pipeline.peak_memory(),

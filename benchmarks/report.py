@@ -9,27 +9,20 @@ Where that run was not made the page is of `make bench`, bench.jsonl.
 
 from __future__ import annotations
 
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import goals
 import pictures
 from measuring import RESULTS, ROOT, read_records
+from selection import Record, best_of, plain, private_above_bare
 
-Record = Mapping[str, Any]
 FULL, SHORT = RESULTS / "bench_full.jsonl", RESULTS / "bench.jsonl"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "images"
 BLOCK = "results"
-GB = 1e9
-#: to Hugging Face as people write it, and to its best
-RATIOS = {"float32": (1.5, 1.2), "bfloat16": (3.0, 2.4), "int8": (5.0, 4.0)}
-TO_SPARK_NLP = 10.0
-FILL_MASK = {True: 8.0, False: 4.0}  # with and without arithmetic for bfloat16
-TO_ENGINE = 0.95
-MOST_PRIVATE = 0.4
 
 
 def committed() -> Path:
@@ -46,8 +39,12 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def tables(records: Sequence[Record]) -> str:
-    """Machine, goals, everything side by side, masks: as Markdown."""
-    parts = [about(records), goals(records), "## Everything side by side", side_by_side(records)]
+    """Machine, goals, everything side by side, the engine alone, masks: as Markdown."""
+    parts = [about(records), goal_table(goals.of_run(records))]
+    parts += ["## Everything side by side", side_by_side(records)]
+    beside = beside_engine(records)
+    if beside:
+        parts += ["## The whole pipeline and the engine alone", beside]
     masks = [line for line in records if line["task"] == "fill-mask"]
     if masks:
         parts += ["## Masks", _table(_COLUMNS, [_row(line, records) for line in masks])]
@@ -56,7 +53,7 @@ def tables(records: Sequence[Record]) -> str:
 
 def about(records: Sequence[Record]) -> str:
     """Where and on what it was measured."""
-    line = _plain(records)[0]
+    line = plain(records)[0]
     arithmetic = ", ".join(line["arithmetic"]) or "not told by the system"
     mean = line["tokens"] / line["documents"]
     return (
@@ -66,80 +63,18 @@ def about(records: Sequence[Record]) -> str:
     )
 
 
-# --- goals ---
-
-
-def goals(records: Sequence[Record]) -> str:
-    """Each goal that this run can tell of: what was measured, and whether it is met."""
+def goal_table(found: Sequence[goals.Goal]) -> str:
+    """Each goal, what was measured, and whether it is met."""
     rows = [
-        *_ratio_goals(records),
-        *_spark_nlp_goal(records),
-        *_fill_mask_goal(records),
-        *_engine_goals(records),
-        *_memory_goal(records),
+        [
+            goal.what,
+            f"{goal.found:.3f}" if goal.wanted == goals.TO_ENGINE else f"{goal.found:.2f}",
+            f"{'at most' if goal.most else 'at least'} {goal.wanted:g}",
+            "met" if goal.met else "**missed**",
+        ]
+        for goal in found
     ]
-    cells = [
-        [what, f"{found:.2f}", f"{'at most' if most else 'at least'} {goal:g}", _met(found, goal, most)]
-        for what, found, goal, most in rows
-    ]
-    return _table(["goal", "measured", "wanted", ""], cells)
-
-
-Goal = tuple[str, float, float, bool]
-
-
-def _ratio_goals(records: Sequence[Record]) -> list[Goal]:
-    found: list[Goal] = []
-    best = _best_of(records, "hugging_face")
-    for precision, (written, to_best) in RATIOS.items():
-        line = _quickest(records, precision)
-        if line is None:
-            continue
-        found.append((f"{line['what']}, to Hugging Face as people write it", line["ratio"], written, False))
-        if best is not None:
-            ratio = line["ratio"] / best["ratio"]
-            found.append((f"{line['what']}, to Hugging Face at its best", ratio, to_best, False))
-    return found
-
-
-def _spark_nlp_goal(records: Sequence[Record]) -> list[Goal]:
-    ours = _quickest(records, "int8")
-    theirs = [line for line in _plain(records) if line["contestant"] == "spark_nlp"]
-    if ours is None or not theirs:
-        return []
-    ratio = ours["ratio"] / theirs[0]["ratio"]
-    return [(f"{ours['what']}, to {theirs[0]['what']}", ratio, TO_SPARK_NLP, False)]
-
-
-def _fill_mask_goal(records: Sequence[Record]) -> list[Goal]:
-    ours = [line for line in records if line["task"] == "fill-mask" and line["contestant"] == "ours"]
-    return [
-        (f"masks, {line['what']}, to Hugging Face", line["ratio"], FILL_MASK[_has_bfloat16(line)], False)
-        for line in ours
-    ]
-
-
-def _engine_goals(records: Sequence[Record]) -> list[Goal]:
-    engines = {line["what"]: line for line in records if line.get("form") == "engine"}
-    return [
-        (f"{line['what']}, whole pipeline to bare engine", ratio, TO_ENGINE, False)
-        for line in _ours(records)
-        if line["what"] in engines
-        if (ratio := line["documents_per_second"] / engines[line["what"]]["documents_per_second"])
-    ]
-
-
-def _memory_goal(records: Sequence[Record]) -> list[Goal]:
-    lines = [line for line in _ours(records) if _is(line, "openvino", "bfloat16")]
-    return [
-        (f"{line['what']}, private GB of a worker above a bare one", above, MOST_PRIVATE, True)
-        for line in lines
-        if (above := private_above_bare(line, records)) is not None
-    ]
-
-
-def _met(found: float, goal: float, most: bool) -> str:
-    return "met" if (found <= goal if most else found >= goal) else "**missed**"
+    return _table(["goal", "measured", "wanted", ""], rows)
 
 
 # --- the comparison ---
@@ -158,16 +93,30 @@ _COLUMNS = [
 
 
 def side_by_side(records: Sequence[Record]) -> str:
-    """Every contestant's whole job, the quickest first; then the bare engines."""
-    plain = sorted(_plain(records), key=lambda line: -line["documents_per_second"])
-    engines = [line for line in records if line.get("form") == "engine"]
-    rows = [_row(line, records) for line in plain]
-    rows += [_row({**line, "what": f"bare engine: {line['what']}"}, records) for line in engines]
-    return _table(_COLUMNS, rows)
+    """Every contestant's whole job, the quickest first."""
+    lines = sorted(plain(records), key=lambda line: -line["documents_per_second"])
+    return _table(_COLUMNS, [_row(line, records) for line in lines])
+
+
+def beside_engine(records: Sequence[Record]) -> str:
+    """The whole pipeline beside the bare engine on the same cores, in longer jobs; "" where none ran."""
+    engines = {line["what"]: line for line in records if line.get("form") == "engine"}
+    rows = []
+    for line in records:
+        if line.get("form") == "beside engine":
+            engine, (low, high) = engines[line["what"]], line["spread_ratio"]
+            rate = f"{engine['documents_per_second']:.1f}", f"{engine['useful_gflops']:.0f}"
+            ratio = f"{line['ratio']:.3f} ({low:.3f} to {high:.3f})"
+            rows.append(
+                [line["what"], str(line["documents"]), *rate, f"{line['documents_per_second']:.1f}", ratio]
+            )
+    head = ["", "texts", "engine, documents a second", "engine, useful GFLOP/s"]
+    head += ["pipeline, documents a second", "pipeline to engine (spread)"]
+    return _table(head, rows) if rows else ""
 
 
 def _row(line: Record, records: Sequence[Record]) -> list[str]:
-    best = _best_of(records, line["contestant"]) if line["task"] == "classify" else None
+    best = best_of(records, line["contestant"]) if line["task"] == "classify" else None
     low, high = line["spread_seconds"]
     above = private_above_bare(line, records) if line.get("form") == "pipeline" else None
     return [
@@ -188,59 +137,9 @@ def _settings(line: Record) -> str:
     return f"batch {line['settings']['batch']}{by_length}"
 
 
-def private_above_bare(line: Record, records: Sequence[Record]) -> float | None:
-    """Private GB of a contestant's worker beyond those of a pandas worker that runs no model.
-
-    None where it has no workers (it computes in the JVM) or no bare one was measured.
-    """
-    bare = [one for one in records if one["contestant"] == "bare_worker"]
-    if not bare or not line["memory"]["workers"]:
-        return None
-    return (_private(line) - _private(bare[0])) / GB
-
-
-def _private(line: Record) -> float:
-    return statistics.mean(one["private"] for one in line["memory"]["workers"])
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-# --- which records ---
-
-
-def _plain(records: Sequence[Record]) -> list[Record]:
-    """Whole jobs of classification as people write them."""
-    return [
-        line
-        for line in records
-        if line["task"] == "classify" and line.get("form") == "pipeline" and not line.get("best")
-    ]
-
-
-def _ours(records: Sequence[Record]) -> list[Record]:
-    return [line for line in _plain(records) if line["contestant"] == "ours"]
-
-
-def _is(line: Record, engine: str, precision: str) -> bool:
-    return line["engine"] == engine and line["precision"] == precision
-
-
-def _quickest(records: Sequence[Record], precision: str) -> Record | None:
-    """Ours on the engine for CPUs at that precision; of int8's two forms the quicker."""
-    lines = [line for line in _ours(records) if _is(line, "openvino", precision)]
-    return max(lines, key=lambda line: line["ratio"], default=None)
-
-
-def _best_of(records: Sequence[Record], contestant: str) -> Record | None:
-    lines = [line for line in records if line["contestant"] == contestant and line.get("best")]
-    return lines[0] if lines else None
-
-
-def _has_bfloat16(line: Record) -> bool:
-    return bool({"avx512_bf16", "amx_bf16"} & set(line["arithmetic"]))
 
 
 # --- the page ---
@@ -264,14 +163,15 @@ def drawn(records: Sequence[Record]) -> dict[str, str]:
 def results(records: Sequence[Record]) -> str:
     """What stands between the page's markers."""
     shown = [f"![{what}](images/{name})" for name, what in drawn(records).items()]
-    return "\n\n".join([tables(records), "## Pictures", *shown])
+    others = goal_table(goals.of_other_scripts())
+    return "\n\n".join([tables(records), "## Other goals", others, "## Pictures", *shown])
 
 
 def draw(records: Sequence[Record], folder: Path = PICTURES) -> None:
     """The pictures, anew."""
     names = drawn(records)
     best = [line for line in records if line.get("best")]
-    pictures.bars([*_plain(records), *best], folder / "benchmark_peers.png")
+    pictures.bars([*plain(records), *best], folder / "benchmark_peers.png")
     within = [line for line in records if line.get("axis") != "workers" or line["at"] <= _cores_of(line)]
     work = [line for line in within if line["contestant"] != "bare_worker"]
     for name, axis, label in (

@@ -40,6 +40,8 @@ BATCHES = (8, 32, 128)
 #: texts of ours for each of Hugging Face's, by precision
 PACES = {"float32": 1.5, "bfloat16": 4.0, "int8": 6.0}
 MORE_MASKS = 8
+#: times the texts for a comparison with the bare engine
+LONGER = 3.0
 PEERS = {
     "predict_batch_udf": "predict_batch_udf with torch",
     "keras_hub_by_hand": "keras-hub by hand",
@@ -72,22 +74,40 @@ def own_entry(engine: str, precision: str, quantization: str = "auto") -> Entry:
 
 
 def classifiers(job: Job, hugging_face: Contestant, entries: Sequence[Entry], repeats: int) -> Records:
-    """Each entry's whole pipeline, and the bare engine for CPUs, in turn with Hugging Face."""
+    """Each entry's whole pipeline in turn with Hugging Face."""
     for entry in entries:
         more = prepare.job(job.models, job.cores, round(job.rows * entry.pace))
         with (
             attempt(entry.what),
             started(entry.program, python_of(entry.program), more, entry.options) as own,
         ):
-            forms = {"pipeline": entry.settings}
-            if entry.facts["engine"] == "openvino":
-                forms["engine"] = {**entry.settings, "what": "engine"}
-            else:
+            if entry.facts["engine"] != "openvino":
                 own.run(entry.settings)  # what it compiles for each shape
             turn = (hugging_face, REFERENCE.settings)
-            first, found = alternate(turn, [(own, settings) for settings in forms.values()], repeats)
-            for form, series in zip(forms, found, strict=True):
-                yield {**record(entry, more, series, first.last["labels"], own.versions), "form": form}
+            first, (series,) = alternate(turn, [(own, entry.settings)], repeats)
+            found = record(entry, more, series, first.last["labels"], own.versions)
+            yield {**found, "form": "pipeline"}
+
+
+def beside_engine(job: Job, entries: Sequence[Entry], repeats: int) -> Records:
+    """The whole pipeline in turn with the bare engine, both on all cores, of the engine for CPUs.
+
+    In longer jobs: a Spark job costs half a second whatever its size.
+    """
+    for entry in entries:
+        if entry.facts["engine"] != "openvino" or entry.facts["quantization"] == "dynamic":
+            continue
+        longer = prepare.job(job.models, job.cores, round(job.rows * entry.pace * LONGER))
+        with (
+            attempt(f"{entry.what}, beside its engine"),
+            started(entry.program, python_of(entry.program), longer, entry.options) as own,
+        ):
+            engine = (own, {**entry.settings, "what": "engine"})
+            own.run(entry.settings)
+            alone, (whole,) = alternate(engine, [(own, entry.settings)], repeats)
+            for form, series in (("engine", alone), ("beside engine", whole)):
+                found = record(entry, longer, series, alone.last["labels"], own.versions)
+                yield {**found, "form": form}
 
 
 def peer(job: Job, hugging_face: Contestant, program: str, repeats: int) -> Records:
@@ -192,12 +212,13 @@ class attempt:
         return False
 
 
-SECTIONS = ("best", "ours", "peers", "fill-mask", "axes")
+SHORT = ("best", "ours", "engine", "fill-mask")
+SECTIONS = (*SHORT, "peers", "axes")
 
 
-def asked_entries(arguments: argparse.Namespace) -> list[Entry]:
-    """Our own, those that `--only` allows."""
-    entries = own_entries() if "ours" in arguments.sections else []
+def asked_entries(arguments: argparse.Namespace, section: str) -> list[Entry]:
+    """Our own in that section, those that `--only` allows."""
+    entries = own_entries() if section in arguments.sections else []
     return [entry for entry in entries if not arguments.only or arguments.only in entry.what]
 
 
@@ -221,9 +242,11 @@ def measured(arguments: argparse.Namespace) -> Records:
             if "best" in sections:
                 yield best(REFERENCE.what, REFERENCE.program, job, turn, hugging_face, labels)
             yield from along("workers", cores, job, [BARE] if "axes" not in sections else [])
-            yield from classifiers(job, hugging_face, asked_entries(arguments), arguments.repeats)
+            yield from classifiers(job, hugging_face, asked_entries(arguments, "ours"), arguments.repeats)
             for program in asked_peers(arguments):
                 yield from peer(job, hugging_face, program, arguments.repeats)
+    if "engine" in sections:
+        yield from beside_engine(job, asked_entries(arguments, "engine"), arguments.repeats)
     if "fill-mask" in sections:
         yield from fill_mask(models, cores, arguments.repeats, rows=24)
     if "axes" in sections:
@@ -244,10 +267,11 @@ def main() -> None:
     parser.add_argument("--only", help="entries with this in their name")
     parser.add_argument("--output", type=Path, help="where the records go instead; no page is written")
     arguments = parser.parse_args()
-    arguments.sections = arguments.sections or (SECTIONS if arguments.full else ("best", "ours", "fill-mask"))
+    arguments.sections = arguments.sections or (SECTIONS if arguments.full else SHORT)
     os.environ.pop("SPARKXLMR_PRECISION", None)  # what `auto` means is measured too
     os.environ["SPARKXLMR_HOME"] = str(BUILD / "home")
-    static = any(entry.facts["quantization"] == "static" for entry in asked_entries(arguments))
+    own = [*asked_entries(arguments, "ours"), *asked_entries(arguments, "engine")]
+    static = any(entry.facts["quantization"] == "static" for entry in own)
     asked = [REFERENCE.program, *asked_peers(arguments)]
     attempt.failed += prepare.everything(arguments.models, asked, static)
     if REFERENCE.program in attempt.failed:
