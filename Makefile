@@ -20,7 +20,7 @@ SPARK_TESTS := tests/spark tests/stages tests/doors tests/docs/test_pages_with_s
 # Executors in JVMs of their own take minutes: a part of the matrix.
 CLUSTER_TESTS := tests/cluster
 
-.PHONY: help demo test test-matrix test-peers bench bench-full bench-gpu docs cluster-env clean
+.PHONY: help demo test test-matrix test-peers bench bench-full bench-parts bench-gpu docs cluster-env clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -50,12 +50,21 @@ test-peers:
 bench:
 	@$(PYTHON) $(SETUP) test
 	@$(VENV_PYTHON) benchmarks/run.py
+	@$(MAKE) --no-print-directory bench-parts
 
 bench-full:
 	@$(PYTHON) $(SETUP) test
 	@$(VENV_PYTHON) benchmarks/run.py --full
+	@$(MAKE) --no-print-directory bench-parts
 	@$(VENV_PYTHON) benchmarks/large_model.py
 	@$(VENV_PYTHON) benchmarks/cluster_size.py
+
+# The engine alone, the tiny model, and the start without Spark.
+bench-parts:
+	@$(VENV_PYTHON) benchmarks/engine_rate.py
+	@$(VENV_PYTHON) benchmarks/language_id_speed.py
+	@$(VENV_PYTHON) benchmarks/light_start.py
+	@$(VENV_PYTHON) benchmarks/report.py --parts
 
 bench-gpu:
 	@$(PYTHON) $(SETUP) test

@@ -92,21 +92,25 @@ def _measured(
         found = agreement(answers, reference)
         accuracy = None if right is None else share_right(answers, right)
         first = accuracy if first is None else first
-        yield Measurement(
-            task=str(model.task_kind),
-            engine=engine,
-            precision=way.precision,
-            quantization=way.quantization,
-            source=bundle.manifest.source,
-            answers=found.answers,
-            agreement=round(found.share, 6),
-            least_cosine=None if found.least is None else round(found.least, 6),
-            accuracy=None if accuracy is None else round(accuracy, 6),
-            reference_accuracy=None if first is None else round(first, 6),
-            texts={"name": texts.name, "sha256": texts.sha256},
-            versions=_versions(engine),
-            machine="a GPU" if gpu and engine != "openvino" else cpu_name(),
-        ), seconds
+        yield (
+            Measurement(
+                task=str(model.task_kind),
+                engine=engine,
+                precision=way.precision,
+                quantization=way.quantization,
+                source=bundle.manifest.source,
+                revision=bundle.manifest.revision,
+                answers=found.answers,
+                agreement=round(found.share, 6),
+                least_cosine=None if found.least is None else round(found.least, 6),
+                accuracy=None if accuracy is None else round(accuracy, 6),
+                reference_accuracy=None if first is None else round(first, 6),
+                texts={"name": texts.name, "sha256": texts.sha256},
+                versions=_versions(engine),
+                machine="a GPU" if gpu and engine != "openvino" else cpu_name(),
+            ),
+            seconds,
+        )
 
 
 def ways(model: Model, engine: str, gpu: bool) -> Iterator[Way]:

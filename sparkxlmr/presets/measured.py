@@ -2,7 +2,8 @@
 
 ``measured.json`` holds rows, one for each way of running the preset: how often its answers were those of
 float32, and how many were right where labels were given. It is no part of the preset's content hash, and
-each row says what it was measured of: rows of other weights, or of another calibration, count for nothing.
+each row says what it was measured of: rows of other weights, of another calibration, or of what an engine's
+older compiler made of them, count for nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Measurement:
         task: ``"text_classifier"``, ``"masked_lm"`` or ``"encoder"``.
         engine, precision: what ran it.
         quantization: of int8 ``"dynamic"`` or ``"static"``, else None.
-        source: sha256 (hex) of what its bundle was compiled from.
+        source: sha256 (hex) of what its bundle was compiled from; revision: of the engine's compiler.
         answers: documents, masks of a masked language model, or vectors.
         agreement: share of the answers that are float32's; of an encoder the mean cosine of its vectors with
             float32's.
@@ -52,6 +53,7 @@ class Measurement:
     source: str
     answers: int
     agreement: float
+    revision: int = 0
     quantization: str | None = None
     least_cosine: float | None = None
     accuracy: float | None = None
@@ -87,10 +89,17 @@ class Measured:
     model: str = ""
     rows: tuple[Measurement, ...] = ()
 
-    def of(self, task: str, source: str, engine: str, precision: str) -> Measurement | None:
-        """The row that tells of a way of running it: this engine's, else another one's."""
+    def of(
+        self, task: str, source: str, engine: str, precision: str, revisions: Mapping[str, int]
+    ) -> Measurement | None:
+        """The row that tells of a way of running it: this engine's, else another one's; `revisions`: what the
+        engines' compilers have now."""
         wanted = (task, source, precision)
-        found = [row for row in self.rows if (row.task, row.source, row.precision) == wanted]
+        found = [
+            row
+            for row in self.rows
+            if (row.task, row.source, row.precision) == wanted and row.revision == revisions.get(row.engine)
+        ]
         return min(found, key=lambda row: (row.engine != engine, row.engine), default=None)
 
     def with_rows(self, rows: Iterable[Measurement]) -> Measured:
@@ -134,7 +143,7 @@ def _row(entries: Any, path: Path) -> Measurement:
         **dict.fromkeys(("task", "engine", "precision", "source", "quantization", "machine"), (str,)),
         **dict.fromkeys(("agreement", "least_cosine", "accuracy", "reference_accuracy"), (float, int)),
         **dict.fromkeys(("texts", "versions"), (dict,)),
-        "answers": (int,),
+        **dict.fromkeys(("answers", "revision"), (int,)),
     }
     if not isinstance(entries, dict) or not entries.keys() <= {part.name for part in fields(Measurement)}:
         raise _spoilt(path, "a row has other entries")

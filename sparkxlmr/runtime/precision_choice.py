@@ -24,7 +24,7 @@ from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.measured import LEAST_ANSWERS, Measurement, measured_in
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.devices import cpu_has_bfloat16, cpu_has_int8, gpu_has_bfloat16, gpu_visible
-from sparkxlmr.runtime.engines import engine_named
+from sparkxlmr.runtime.engines import engine_named, engine_names
 from sparkxlmr.runtime.quantization import INT8, Form, form_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def _measurement(
     if not measured.rows:
         return None
     source = form_of(model, engine, precision, quantization).source(model)
-    return measured.of(model.task_kind, source, engine, precision)
+    revisions = {name: engine_named(name).revision for name in engine_names()}
+    return measured.of(model.task_kind, source, engine, precision, revisions)
 
 
 def _told(row: Measurement) -> str:

@@ -49,6 +49,7 @@ def copied(tiny_preset, tmp_path):
             of = Encoder.of(model) if row.get("task") == "encoder" else model
             source = form_of(of, engine, row["precision"]).source(of)
             fields = {"task": "text_classifier", "engine": engine, "source": source, "answers": 5000}
+            fields["revision"] = engines.engine_named(row.get("engine", engine)).revision
             made.append(Measurement(**{**fields, **row}))
         Measured(model.content_hash).with_rows(made).write(folder)
         return model
@@ -100,6 +101,8 @@ def has_int8(monkeypatch):
             "0.9991",
         ),
         ({"int8": True}, [{**GOOD_INT8, "source": "0" * 64}], "float32", "not measured"),
+        # Nor what an older compiler made of them.
+        ({"int8": True}, [{**GOOD_INT8, "revision": 1}], "float32", "not measured"),
     ],
 )
 def test_auto(hardware, has_int8, copied, there, rows, expected, why):
