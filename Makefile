@@ -17,7 +17,7 @@ SETUP := tests/environments/environment.py
 MATRIX := tests/environments/matrix.py
 # These share one Spark session, and Spark takes the cores itself: one process; all others run side by side.
 SPARK_TESTS := tests/spark tests/stages tests/doors tests/docs/test_pages_with_spark.py
-# Executors in JVMs of their own take minutes: a part of the matrix.
+# Clusters and long jobs in processes of their own take minutes: a part of the matrix.
 CLUSTER_TESTS := tests/cluster
 
 .PHONY: help demo test test-matrix test-peers bench bench-full bench-parts bench-gpu docs cluster-env clean

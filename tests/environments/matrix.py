@@ -6,7 +6,7 @@
 
 | part | environment | what runs there |
 |---|---|---|
-| cluster | the main one | jobs on executors in JVMs of their own (`local-cluster`) |
+| cluster | the main one | jobs on executors in JVMs of their own (`local-cluster`), and long ones |
 | spark35 | Spark 3.5 with the pandas, numpy and pyarrow of its time | all tests that need Spark |
 | swap | both Sparks | a pipeline saved by each, read by the other |
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
@@ -47,7 +47,7 @@ assert ".envs" in sparkxlmr.__file__, "this is the checkout, not the wheel"
 
 
 def cluster() -> None:
-    """Jobs on executors in JVMs of their own, in the environment of `make test`."""
+    """Jobs on executors in JVMs of their own, and long ones, in the environment of `make test`."""
     run(prepare_checkout("test"), "-m", "pytest", "tests/cluster", cwd=CHECKOUT)
 
 
