@@ -58,6 +58,7 @@ bench-full:
 	@$(MAKE) --no-print-directory bench-parts
 	@$(VENV_PYTHON) benchmarks/large_model.py
 	@$(VENV_PYTHON) benchmarks/cluster_size.py
+	@$(VENV_PYTHON) docs/refresh.py
 
 # The engine alone, the tiny model, and the start without Spark.
 bench-parts:

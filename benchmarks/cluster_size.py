@@ -5,8 +5,8 @@
 Measured: documents a second of one core (alone, and with all cores busy), how long a worker takes to start
 and a model to open, how fast its bytes are copied and unpacked. From these a formula says what jobs on
 `local-cluster` with one and two executors take; then they are run, by every way that a model travels. Both
-stand in benchmarks/results/cluster_size.jsonl, one JSON line each, and in docs/sizing.md, with the same
-formula's numbers for 10, 100 and 1,000 executors.
+stand in benchmarks/results/cluster_size.jsonl, one JSON line each; docs/refresh.py writes them into
+docs/sizing.md, with the same formula's numbers for 10, 100 and 1,000 executors.
 """
 
 from __future__ import annotations
@@ -303,10 +303,14 @@ def costs_of(records: Sequence[dict[str, Any]]) -> Costs:
     return Costs(**{name: line[name] for name in Costs.__dataclass_fields__})
 
 
-def page_block(records: Sequence[dict[str, Any]]) -> str:
-    """What docs/sizing.md takes from the records: costs, how the formula held, and its numbers."""
-    if not records:
-        return "Not measured yet: `python benchmarks/cluster_size.py`."
+def results() -> str:
+    """What stands on the page, from the records."""
+    records = read_records(OUTPUT)
+    return table(records) if records else "Not measured yet."
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """Costs, how the formula held, and its numbers for large clusters."""
     costs, line = costs_of(records), next(record for record in records if record["what"] == "costs")
     parts = [
         f"Measured on {line['machine']}, {line['model']}, {line['texts']}: "
@@ -343,16 +347,6 @@ def _cluster_row(costs: Costs, cluster: Cluster) -> str:
     )
 
 
-def with_block(page: str, block: str) -> str:
-    """The page with the block between its two comments."""
-    before, _, rest = page.partition(f"<!-- {BLOCK}:")
-    comment, _, rest = rest.partition("-->")
-    _, end, after = rest.partition(f"<!-- /{BLOCK} -->")
-    if not end:
-        raise SystemExit(f"{PAGE.name} has no block {BLOCK}")
-    return f"{before}<!-- {BLOCK}:{comment}-->\n{block}\n{end}{after}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -375,8 +369,6 @@ def main() -> None:
 
         preset = str(make(MODELS, ("classify",)) / "classify" / "preset")
     write_records(given.output, measure(preset, given.rows, given.repeats, given.max_length, given.ways))
-    if given.output == OUTPUT:
-        PAGE.write_text(with_block(PAGE.read_text("utf-8"), page_block(read_records(OUTPUT))), "utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How near the engine openvino comes to what the processor can do, how soon it starts, and what it takes.
 
-    python benchmarks/engine_rate.py [--rows 200] [--repeats 5] [--threads 1 2] [--tokens 512 1024 2048]
+    python benchmarks/engine_rate.py [--rows 200] [--repeats 3] [--threads 1 2] [--tokens 512 1024 2048]
 
 A random classifier of XLM-R base's shape on AG News' texts (made up ones where it is not at hand), tokenised
 before and planned as one large Arrow batch; of its engine calls every so many are run that they
@@ -245,10 +245,10 @@ def main() -> None:
     narrow = {"avx512_bf16", "amx_bf16"} & set(arithmetic())
     parser.add_argument("--models", type=Path, default=random_models.MODELS)
     parser.add_argument("--rows", type=int, default=200)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, cores()}))
     parser.add_argument("--tokens", type=int, nargs="*", default=[], help="of a call; the engine's own")
-    parser.add_argument("--precisions", nargs="+", default=["float32", *(["bfloat16"] if narrow else [])])
+    parser.add_argument("--precisions", nargs="+", default=["bfloat16" if narrow else "float32"])
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

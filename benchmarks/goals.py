@@ -18,7 +18,7 @@ MOST_PRIVATE = 0.4
 FIRST_LABEL = (2.0, 1.0)  # seconds, of a host's first worker and of the next
 LIGHT_START = 1.0
 TO_TENSORFLOW = 1.5
-FLAT = 1.1  # the dearest document's cost to the cheapest's, from 10,000 rows to 1,000,000
+FLAT = 1.1  # the most to the least, from 10,000 rows to 1,000,000
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,11 @@ def _tiny_model(records: Sequence[Record]) -> Iterable[Goal]:
 
 def _scale(records: Sequence[Record]) -> Iterable[Goal]:
     if len(records) > 1:
+        rows = " to ".join(f"{line['documents']:,}" for line in (records[0], records[-1])) + " rows"
         costs = [line["microseconds_a_document"] for line in records]
-        rows = [f"{line['documents']:,}" for line in (records[0], records[-1])]
-        what = f"cost of a document from {rows[0]} to {rows[1]} rows, dearest to cheapest"
-        yield Goal(what, max(costs) / min(costs), FLAT, most=True)
+        yield Goal(f"cost of a document, {rows}, dearest to cheapest", max(costs) / min(costs), FLAT, True)
+        peaks = [sum(line["peak_memory"].values()) for line in records]
+        yield Goal(f"peak memory, {rows}, most to least", max(peaks) / min(peaks), FLAT, True)
 
 
 def _light_start(records: Sequence[Record]) -> Iterable[Goal]:

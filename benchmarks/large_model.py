@@ -4,8 +4,9 @@
 
 For each way one record: bytes, seconds, memory (:mod:`on_cluster` says of what), and whether the labels are
 those of the first. Then saving a stage with the model and loading it in a process that has nothing of it.
-Writes one JSON line a measurement to benchmarks/results/large_model.jsonl. Makes the model where it is not
-there, in build/benchmarks; takes some minutes and four times the model's size on disk beside it.
+Writes one JSON line a measurement to benchmarks/results/large_model.jsonl; docs/refresh.py makes a table of
+them in docs/sizing.md. Makes the model where it is not there, in build/benchmarks; takes some minutes and
+four times the model's size on disk beside it.
 """
 
 from __future__ import annotations
@@ -18,15 +19,30 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import random_models
-from measuring import BUILD, RESULTS, agreement, arithmetic, machine, memory_of, versions, write_records
+from measuring import (
+    BUILD,
+    RESULTS,
+    ROOT,
+    agreement,
+    arithmetic,
+    machine,
+    markdown_table,
+    memory_of,
+    read_records,
+    versions,
+    write_records,
+)
 from on_cluster import MARK, Job, answer_of, middle_of, rounded, run
 from texts import benchmark_texts, read_texts
 
 OUTPUT = RESULTS / "large_model.jsonl"
+PAGE = ROOT / "docs" / "sizing.md"
+BLOCK = "large"
 WAYS = ("path", "files", "broadcast")
 
 
@@ -139,6 +155,53 @@ def _made(folder: Path) -> Path:
 
 def _rounded(found: dict[str, Any]) -> dict[str, Any]:
     return {name: rounded(value) for name, value in found.items()}
+
+
+# --- the page ---
+
+
+def results() -> str:
+    """What stands on the page, from the records."""
+    records = read_records(OUTPUT)
+    return table(records) if records else "Not measured yet."
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """What each way, saving and loading took: seconds and memory."""
+    sent = [line for line in records if line["what"].startswith("distribution")]
+    saved, loaded = (next(line for line in records if line["what"] == what) for what in ("save", "load"))
+    head = ["way", "first job", "a later one", "opening the model, each worker", "private GB of each worker"]
+    head += ["peak GB of the driver's Python", "of the JVMs", "labels as by the first way"]
+    rows = [
+        [
+            line["what"].split()[1],
+            f"{line['first_seconds']:.0f} s",
+            f"{line['warm_seconds']:.1f} s",
+            ", ".join(f"{seconds:.1f} s" for seconds in line["load_seconds"]),
+            _gigabytes(*(one["private"] for one in line["worker_memory"])),
+            _gigabytes(line["driver_peak_bytes"]),
+            _gigabytes(*line["jvm_peak_bytes"]),
+            f"{line['agreement']:.0%}",
+        ]
+        for line in sent
+    ]
+    line = sent[0]
+    about = (
+        f"{line['model']}, {_gigabytes(line['bundle_bytes'])} GB compiled; {line['executors']} executors of "
+        f"one core on {line['machine']}, {line['documents']} texts a job."
+    )
+    stored = (
+        f"Saving a stage with it took {saved['seconds']:.0f} s and wrote "
+        f"{_gigabytes(saved['written_bytes'])} GB, the driver's Python at "
+        f"{_gigabytes(saved['driver_peak_bytes'])} GB at most. Loading it where nothing of it was took "
+        f"{loaded['seconds']:.0f} s, the first job {loaded['first_seconds']:.0f} s; labels as by the first "
+        f"way: {loaded['agreement']:.0%}."
+    )
+    return "\n\n".join([about, markdown_table(head, rows), stored])
+
+
+def _gigabytes(*sizes: int) -> str:
+    return ", ".join(f"{size / 1e9:.2f}" for size in sizes)
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from typing import Any
 
 import goals
 import pictures
-from measuring import RESULTS, ROOT, read_records
-from selection import Record, best_of, plain, private_above_bare
+from measuring import RESULTS, ROOT, markdown_table, read_records
+from selection import GB, Record, best_of, plain, private_above_bare
 
+SCALE = RESULTS / "language_id_scale.jsonl"
 FULL, SHORT = RESULTS / "bench_full.jsonl", RESULTS / "bench.jsonl"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "images"
@@ -48,7 +49,7 @@ def tables(records: Sequence[Record]) -> str:
         parts += ["## The whole pipeline and the engine alone", beside]
     masks = [line for line in records if line["task"] == "fill-mask"]
     if masks:
-        parts += ["## Masks", _table(_COLUMNS, [_row(line, records) for line in masks])]
+        parts += ["## Masks", markdown_table(_COLUMNS, [_row(line, records) for line in masks])]
     return "\n\n".join(parts)
 
 
@@ -69,13 +70,13 @@ def goal_table(found: Sequence[goals.Goal]) -> str:
     rows = [
         [
             goal.what,
-            f"{goal.found:.3f}" if goal.wanted == goals.TO_ENGINE else f"{goal.found:.2f}",
+            f"{goal.found:.3g}",
             f"{'at most' if goal.most else 'at least'} {goal.wanted:g}",
             "met" if goal.met else "**missed**",
         ]
         for goal in found
     ]
-    return _table(["goal", "measured", "wanted", ""], rows)
+    return markdown_table(["goal", "measured", "wanted", ""], rows)
 
 
 # --- the comparison ---
@@ -96,7 +97,7 @@ _COLUMNS = [
 def side_by_side(records: Sequence[Record]) -> str:
     """Every contestant's whole job, the quickest first."""
     lines = sorted(plain(records), key=lambda line: -line["documents_per_second"])
-    return _table(_COLUMNS, [_row(line, records) for line in lines])
+    return markdown_table(_COLUMNS, [_row(line, records) for line in lines])
 
 
 def beside_engine(records: Sequence[Record]) -> str:
@@ -113,7 +114,7 @@ def beside_engine(records: Sequence[Record]) -> str:
             )
     head = ["", "texts", "engine, documents a second", "engine, useful GFLOP/s"]
     head += ["pipeline, documents a second", "pipeline to engine (spread)"]
-    return _table(head, rows) if rows else ""
+    return markdown_table(head, rows) if rows else ""
 
 
 def _row(line: Record, records: Sequence[Record]) -> list[str]:
@@ -138,11 +139,6 @@ def _settings(line: Record) -> str:
     return f"batch {line['settings']['batch']}{by_length}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
 # --- the page ---
 
 
@@ -161,16 +157,61 @@ def drawn(records: Sequence[Record]) -> dict[str, str]:
     return shown
 
 
-def results(records: Sequence[Record]) -> str:
-    """What stands between the page's markers."""
+def results() -> str:
+    """What stands on the page, from the committed records."""
+    return page(read(committed()))
+
+
+def page(records: Sequence[Record]) -> str:
+    """As :func:`results`, with these records as the run's."""
     shown = [f"![{what}](images/{name})" for name, what in drawn(records).items()]
     others = goal_table(goals.of_other_scripts())
     told = (
         "The engine alone, the start of a worker and of a process without Spark, the tiny built-in model: "
         "each by a script of its own, `engine_rate.py`, `light_start.py` and `language_id_speed.py`."
     )
-    parts = [tables(records), "## More goals", told, others, "## Pictures", *shown]
-    return "\n\n".join(parts)
+    parts = [tables(records), "## More goals", told, others, scale(read_records(SCALE))]
+    parts += ["## Pictures", *shown]
+    return "\n\n".join(part for part in parts if part)
+
+
+def summary() -> str:
+    """What README.md says of the committed records: who is how fast, and which goals were missed."""
+    records = read(committed())
+    first = plain(records)[0]
+    lines = [line for line in plain(records) if line.get("engine", "openvino") == "openvino"]
+    rows = [
+        [line["what"], f"{line['documents_per_second']:.1f}", f"{line.get('ratio', 1.0):.1f}"]
+        for line in sorted(lines, key=lambda line: -line["documents_per_second"])
+    ]
+    about = (
+        f"XLM-R base's shape, {first['texts']}, {first['machine']}; the whole job, from Parquet to Parquet "
+        "(`make bench-full`):"
+    )
+    missed = [
+        f"{goal.what} {goal.found:.3g} ({'at most' if goal.most else 'at least'} {goal.wanted:g} was wanted)"
+        for goal in [*goals.of_run(records), *goals.of_other_scripts()]
+        if not goal.met
+    ]
+    told = f"Not reached so far: {'; '.join(missed)}." if missed else ""
+    head = ["", "documents a second", "to Hugging Face in a pandas UDF, side by side"]
+    return "\n\n".join(part for part in (about, markdown_table(head, rows), told) if part)
+
+
+def scale(records: Sequence[Record]) -> str:
+    """The tiny model's pipeline on more and more rows; "" where that was not measured."""
+    rows = [
+        [
+            f"{line['documents']:,}",
+            f"{line['start_up_seconds']:.1f}",
+            f"{line['seconds']:.1f}",
+            f"{line['microseconds_a_document']:.0f}",
+            *(f"{line['peak_memory'][part] / GB:.2f}" for part in ("workers", "jvm")),
+        ]
+        for line in records
+    ]
+    head = ["rows", "an empty job, s", "seconds", "microseconds a document beyond it"]
+    return markdown_table([*head, "peak GB, all workers", "peak GB, JVM"], rows) if rows else ""
 
 
 def draw(records: Sequence[Record], folder: Path = PICTURES) -> None:
@@ -200,9 +241,8 @@ def write() -> None:
     sys.path.insert(0, str(ROOT / "docs"))
     from refresh import filled
 
-    records = read(committed())
-    draw(records)
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), BLOCK, results(records)), "utf-8")
+    draw(read(committed()))
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), BLOCK, results()), "utf-8")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ import pages
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import cluster_size  # noqa: E402
+import large_model  # noqa: E402
 import profile_pipeline  # noqa: E402
 import report  # noqa: E402
 
@@ -182,16 +184,15 @@ def main() -> None:
     parser.add_argument("--outputs", nargs="*", metavar="PAGE", help="pages, by default all with outputs")
     arguments = parser.parse_args()
     now = README.read_text("utf-8")
+    now = filled(now, "speed", report.summary())
     texts = {README: filled(now, "model-numbers", model_numbers())}
     texts |= {page: pages.with_tables(page.read_text("utf-8")) for page in pages.pages()}
     texts[PRECISIONS] = filled(texts[PRECISIONS], measured.BLOCK, measured.all_models())
     for name in measured.names():
         card = MODELS / name / "README.md"
         texts[card] = filled(card.read_text("utf-8"), measured.BLOCK, measured.card_table(name))
-    page = profile_pipeline.PAGE
-    texts[page] = filled(page.read_text("utf-8"), profile_pipeline.BLOCK, profile_pipeline.results())
-    page, records = report.PAGE, report.read(report.committed())
-    texts[page] = filled(page.read_text("utf-8"), report.BLOCK, report.results(records))
+    for script in (report, profile_pipeline, cluster_size, large_model):
+        texts[script.PAGE] = filled(texts[script.PAGE], script.BLOCK, script.results())
     if arguments.check:
         old = [str(page.relative_to(ROOT)) for page, text in texts.items() if text != page.read_text("utf-8")]
         raise SystemExit(f"{', '.join(old)}: out of date, run docs/refresh.py" if old else 0)

@@ -15,20 +15,10 @@ from pathlib import Path
 import pandas as pd
 import serve
 import spark_job
+from checkpoints import with_fast_tokenizer
 from job_files import JobFiles
 from pyspark.sql import DataFrame
 from pyspark.sql.functions import pandas_udf
-
-
-def with_fast_tokenizer(checkpoint: Path) -> str:
-    """The checkpoint with the ``tokenizer.json`` that published ones bring: to make it takes long."""
-    if not (checkpoint / "tokenizer.json").is_file():
-        from transformers import AutoTokenizer
-
-        with tempfile.TemporaryDirectory(dir=checkpoint.parent) as folder:
-            AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder)
-            (Path(folder) / "tokenizer.json").rename(checkpoint / "tokenizer.json")
-    return str(checkpoint)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import serve
 import spark_job
-from hugging_face import with_fast_tokenizer
+from checkpoints import with_fast_tokenizer
 from job_files import JobFiles
 
 if TYPE_CHECKING:

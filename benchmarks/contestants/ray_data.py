@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import serve
-from hugging_face import with_fast_tokenizer
+from checkpoints import with_fast_tokenizer
 from job_files import JobFiles
 from measuring import memory_of
 

@@ -106,7 +106,7 @@ class OpenVinoEngine:
 
 
 class OpenVinoRunner:
-    """Any width goes: OpenVINO keeps one program for dynamic shapes."""
+    """Any width goes: one program takes all shapes, though it prepares for each and keeps that (planner)."""
 
     widths = None
     # Measured on two and twelve layers: from 512 tokens on speed is flat, from 2048 on it falls (caches).
