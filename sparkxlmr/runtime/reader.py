@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -82,8 +83,11 @@ class Reader:
             )
         self.bundle = bundle
         self._tokenizers: dict[bool | None, SentencePieceTokenizer] = {}
-        self._tokenizer = self._tokenizer_in(None)
-        self._runner = (load or engine.load)(bundle, precision_here(bundle, precision), threads)
+        # SentencePiece reads its vocabulary while the engine opens its files; neither holds Python's lock.
+        with ThreadPoolExecutor(1) as beside:
+            tokenizer = beside.submit(self._tokenizer_in, None)
+            self._runner = (load or engine.load)(bundle, precision_here(bundle, precision), threads)
+            self._tokenizer = tokenizer.result()
         self._max_tokens = max_tokens or self._runner.batch_tokens
 
     def _encode(self, texts: Sequence[str], max_length: int | None, lower_case: bool | None) -> FlatEncoded:
