@@ -97,7 +97,9 @@ _COLUMNS = [
 def side_by_side(records: Sequence[Record]) -> str:
     """Every contestant's whole job, the quickest first."""
     lines = sorted(plain(records), key=lambda line: -line["documents_per_second"])
-    return markdown_table(_COLUMNS, [_row(line, records) for line in lines])
+    found = markdown_table(_COLUMNS, [_row(line, records) for line in lines])
+    apart = [line["what"] for line in lines if line.get("apart")]
+    return f"{found}\n\nMeasured beside Hugging Face in a run apart: {'; '.join(apart)}." if apart else found
 
 
 def beside_engine(records: Sequence[Record]) -> str:
