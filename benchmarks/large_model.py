@@ -190,6 +190,8 @@ def table(records: Sequence[dict[str, Any]]) -> str:
         f"{line['model']}, {_gigabytes(line['bundle_bytes'])} GB compiled; {line['executors']} executors of "
         f"one core on {line['machine']}, {line['documents']} texts a job."
     )
+    if "beside" in line:  # said by whoever ran it so
+        about += f" The machine was busy with {line['beside']} at the same time: memory and labels count."
     stored = (
         f"Saving a stage with it took {saved['seconds']:.0f} s and wrote "
         f"{_gigabytes(saved['written_bytes'])} GB, the driver's Python at "
