@@ -34,6 +34,10 @@ class Goal:
     def met(self) -> bool:
         return self.found <= self.wanted if self.most else self.found >= self.wanted
 
+    @property
+    def limit(self) -> str:
+        return f"{'at most' if self.most else 'at least'} {self.wanted:g}"
+
 
 def of_run(records: Sequence[Record]) -> list[Goal]:
     """Each goal that a run of `run.py` can tell of."""
@@ -50,8 +54,7 @@ def of_other_scripts(results: Path = RESULTS) -> list[Goal]:
     """Each goal that another script's records in `results` tell of."""
 
     def lines(script: str) -> list[Record]:
-        file = results / f"{script}.jsonl"
-        return [*read_records(file)]
+        return [*read_records(results / f"{script}.jsonl")]
 
     return [
         *_engine_rate(lines("engine_rate")),

@@ -68,13 +68,7 @@ def about(records: Sequence[Record]) -> str:
 def goal_table(found: Sequence[goals.Goal]) -> str:
     """Each goal, what was measured, and whether it is met."""
     rows = [
-        [
-            goal.what,
-            f"{goal.found:.3g}",
-            f"{'at most' if goal.most else 'at least'} {goal.wanted:g}",
-            "met" if goal.met else "**missed**",
-        ]
-        for goal in found
+        [goal.what, f"{goal.found:.3g}", goal.limit, "met" if goal.met else "**missed**"] for goal in found
     ]
     return markdown_table(["goal", "measured", "wanted", ""], rows)
 
@@ -191,7 +185,7 @@ def summary() -> str:
         "(`make bench-full`):"
     )
     missed = [
-        f"{goal.what} {goal.found:.3g} ({'at most' if goal.most else 'at least'} {goal.wanted:g} was wanted)"
+        f"{goal.what} {goal.found:.3g} ({goal.limit} was wanted)"
         for goal in [*goals.of_run(records), *goals.of_other_scripts()]
         if not goal.met
     ]
