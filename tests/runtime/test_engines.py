@@ -146,7 +146,7 @@ def test_narrow_functions_of_a_saved_model(golden_bundles, golden, precision, at
     loaded = tf.saved_model.load(str(golden_bundles("tensorflow").file("saved_model/saved_model.pb").parent))
     function = tensorflow_engine._function(tf, loaded, precision, on_gpu=False)
     predictor = Predictor(golden_bundles("tensorflow"))
-    predictor._runner = tensorflow_engine.TensorFlowRunner(function, on_gpu=False)
+    predictor._runner = tensorflow_engine.TensorFlowRunner(function, predictor._runner._limits, on_gpu=False)
     texts, max_length, logits, compared = golden
     found = predictor.logits(texts, max_length).logits
     np.testing.assert_allclose(found[compared], logits[compared], atol=atol)

@@ -26,6 +26,7 @@ from sparkxlmr.presets.config import (
     TextClassifierConfig,
 )
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
 from sparkxlmr.runtime.engines.keras_backends import Backend, installed_backends, opened_backend
 
 if TYPE_CHECKING:
@@ -85,22 +86,27 @@ class KerasEngine:
         arrays = {name: tensor.read() for name, tensor in stored.items()}
         tables.check(arrays, tables.entries(config, task), str(bundle.folder))
         graph = graph_of(config, task, precision)
-        return KerasRunner(backend, backend.compiled(graph, precision), graph.on_device(arrays))
+        limits = Limits.of(bundle.manifest, config.vocabulary_size, config.max_sequence_length)
+        return KerasRunner(backend, backend.compiled(graph, precision), graph.on_device(arrays), limits)
 
 
 class KerasRunner:
     """A compiled model. Where the backend compiles for every shape, texts are padded to a few widths, and
     their number to powers of two."""
 
-    def __init__(self, backend: Backend, function: Any, weights: Mapping[str, Any]) -> None:
-        self._function, self._weights = function, weights
+    def __init__(self, backend: Backend, function: Any, weights: Mapping[str, Any], limits: Limits) -> None:
+        self._function, self._weights, self._limits = function, weights, limits
         self._few_shapes = backend.few_shapes
         self._lock = threading.Lock()
         self.widths = WIDTHS if backend.few_shapes else None
         self.batch_tokens = 65536 if backend.on_gpu else 2048
 
     def run(self, inputs: Inputs) -> NDArray[np.float32]:
-        given = {name: np.ascontiguousarray(array, np.int32) for name, array in inputs.items()}
+        given = check_inputs(inputs, self._limits)
+        with engine_call(ENGINE.name, given):
+            return check_output(self._run(dict(given)), given, self._limits)
+
+    def _run(self, given: dict[str, NDArray[np.int32]]) -> NDArray[np.float32]:
         if not self._few_shapes:
             return self._answer(given)
         if "mask_positions" in given:

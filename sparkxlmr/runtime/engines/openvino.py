@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +15,13 @@ from numpy.typing import NDArray
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import cpu_has_bfloat16
+from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.calibration import Calibration
     from sparkxlmr.presets.open_model_folder import Model
     from sparkxlmr.presets.preset import Preset
+    from sparkxlmr.runtime.engines.openvino_request import Request
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
@@ -71,31 +72,19 @@ class OpenVinoEngine:
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> OpenVinoRunner:
         import openvino as ov
 
-        from sparkxlmr.runtime.engines.openvino_int8 import is_wide
+        from sparkxlmr.runtime.engines.openvino_request import Request
+        from sparkxlmr.runtime.engines.openvino_tables import Tables, table_sizes
 
-        core = ov.Core()
-        hint = _HINTS[precision]
-        # OpenVINO itself would emulate bfloat16 on any AVX-512.
-        capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        has_bfloat16 = cpu_has_bfloat16() and capable
-        if not has_bfloat16:
-            if precision == "bfloat16":
-                _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
-            hint = "f32"
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": hint,
-            # Pinned, the workers of a host would all sit on its first cores.
-            "ENABLE_CPU_PINNING": False,
-        }
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
+        sizes: list[Tables] = []
+
+        def opened() -> Any:
+            """The compiled model; again after a call that failed, and then of files that are still whole."""
+            model, compiled = _compiled(bundle.verify() if sizes else bundle, precision, threads)
+            sizes.append(table_sizes(model, bundle.manifest.family))
+            return compiled
+
         try:
-            # The weights are mapped, not read: OpenVINO's default for files.
-            model = core.read_model(str(bundle.file(GRAPH)), str(bundle.file(WEIGHTS)))
-            if precision == "int8" and has_bfloat16 and is_wide(model):
-                settings["INFERENCE_PRECISION_HINT"] = "bf16"
-            return OpenVinoRunner(core.compile_model(model, "CPU", settings))
+            request = Request(opened)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()
             raise EngineError(
@@ -103,6 +92,38 @@ class OpenVinoEngine:
                 "a bundle compiled by this or an earlier release",
                 "compile the preset again, or upgrade openvino",
             ) from error
+        limits = Limits.of(bundle.manifest, sizes[0].vocabulary_size, sizes[0].positions)
+        return OpenVinoRunner(request, limits)
+
+
+def _compiled(bundle: Bundle, precision: str, threads: int | None) -> tuple[Any, Any]:
+    """The bundle's graph, and the same compiled for this CPU."""
+    import openvino as ov
+
+    from sparkxlmr.runtime.engines.openvino_int8 import is_wide
+
+    core = ov.Core()
+    hint = _HINTS[precision]
+    # OpenVINO itself would emulate bfloat16 on any AVX-512.
+    capable = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    has_bfloat16 = cpu_has_bfloat16() and capable
+    if not has_bfloat16:
+        if precision == "bfloat16":
+            _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
+        hint = "f32"
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": hint,
+        # Pinned, the workers of a host would all sit on its first cores.
+        "ENABLE_CPU_PINNING": False,
+    }
+    if threads is not None:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    # The weights are mapped, not read: OpenVINO's default for files.
+    model = core.read_model(str(bundle.file(GRAPH)), str(bundle.file(WEIGHTS)))
+    if precision == "int8" and has_bfloat16 and is_wide(model):
+        settings["INFERENCE_PRECISION_HINT"] = "bf16"
+    return model, core.compile_model(model, "CPU", settings)
 
 
 class OpenVinoRunner:
@@ -112,17 +133,14 @@ class OpenVinoRunner:
     # Measured on two and twelve layers: from 512 tokens on speed is flat, from 2048 on it falls (caches).
     batch_tokens = 1024
 
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
-        self._lock = threading.Lock()
+    def __init__(self, request: Request, limits: Limits) -> None:
+        self._request, self._limits = request, limits
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
-        # Contiguous int32, which OpenVINO reads in place; it cannot go back from that to copies.
-        arrays = {name: np.ascontiguousarray(array, np.int32) for name, array in inputs.items()}
-        with self._lock:
-            self._request.infer(arrays, share_inputs=True)
-            # A copy: the next call writes into the same memory.
-            return np.array(self._request.get_output_tensor(0).data, np.float32)
+        arrays = check_inputs(inputs, self._limits)
+        with engine_call(ENGINE.name, arrays):
+            (output,) = self._request.run(arrays)
+        return check_output(output, arrays, self._limits)
 
 
 ENGINE = OpenVinoEngine()

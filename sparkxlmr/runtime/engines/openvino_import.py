@@ -6,6 +6,7 @@ library of others is ever loaded.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from openvino import opset13 as op
 from sparkxlmr.errors import NotAPresetError, SparkxlmrError, WeightsError
 from sparkxlmr.presets.saved_graph import CLASSIFIER, ENCODER, TENSORFLOW, SavedGraph, wrong_outputs
 from sparkxlmr.runtime.engines.openvino_layers import text_vectors
+from sparkxlmr.runtime.engines.openvino_request import Request
 from sparkxlmr.text.packing import pack
 
 # Texts of unlike length: a graph that was exported for one shape, or that forgets its mask, is found out.
@@ -87,7 +89,7 @@ def _renamed(model: SavedGraph, inputs: dict[str, Any], output: Any) -> ov.Model
 def _try(graph: ov.Model, model: SavedGraph) -> None:
     """Reads two texts of unlike length together and the shorter one alone: its answer has to be the same."""
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-    compiled = ov.Core().compile_model(graph, "CPU", settings)
+    request = Request(partial(ov.Core().compile_model, graph, "CPU", settings))
     tokenizer = model.text_tokenizer()
     encoded = tokenizer.encode(list(_SAMPLE), model.max_length)
 
@@ -96,7 +98,7 @@ def _try(graph: ov.Model, model: SavedGraph) -> None:
         inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
         if segments is not None:
             inputs["segment_ids"], _ = pack(segments, 0)
-        return np.array(compiled(inputs)[0], np.float32)
+        return request.run(inputs)[0]
 
     segments = encoded.segment_ids
     together = answers(encoded.ids, segments)

@@ -8,6 +8,7 @@ token while running (its dynamic quantisation).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from openvino import opset13 as op
 from sparkxlmr.presets.calibration import Calibration
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.engines.engine_io import engine_call
 from sparkxlmr.runtime.engines.openvino_graph import task_graph
 from sparkxlmr.runtime.engines.openvino_layers import Products, Weights, first_row, floats, ints
+from sparkxlmr.runtime.engines.openvino_request import Request
 
 # Symmetric, so without -128.
 _MOST = 127
@@ -166,14 +169,21 @@ def observed_ranges(
     tasks = [None] if preset.task is None else [None, preset.task]
     graphs = [_observing(weights, preset.config, task) for task in tasks]
     core, settings = ov.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
-    watched = [(names, core.compile_model(graph, "CPU", settings)) for names, graph in graphs]
+    watched = [
+        (
+            names,
+            [port.get_any_name() for port in graph.inputs],
+            Request(partial(core.compile_model, graph, "CPU", settings)),
+        )
+        for names, graph in graphs
+    ]
     found: dict[str, NDArray[np.float32]] = {}
     for arrays in inputs:
-        for names, compiled in watched:
-            taken = {port.get_any_name() for port in compiled.inputs}
-            answers = compiled({name: array for name, array in arrays.items() if name in taken})
+        for names, taken, request in watched:
+            with engine_call("openvino", arrays):
+                outputs = request.run({name: np.ascontiguousarray(arrays[name], np.int32) for name in taken})
             for index, name in enumerate(names):
-                low, high = (np.array(answers[2 * index + bound], np.float32) for bound in range(2))
+                low, high = outputs[2 * index : 2 * index + 2]
                 if name in found:
                     low, high = np.minimum(low, found[name][0]), np.maximum(high, found[name][1])
                 found[name] = np.stack([low, high])

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.open_model_folder import Model
@@ -31,6 +32,7 @@ _GRAPH = f"{SAVED_MODEL}/saved_model.pb"
 ENDPOINT = "logits"
 _EXPORT = "sparkxlmr.runtime.engines.tensorflow_export"
 _IMPORT = "sparkxlmr.runtime.engines.tensorflow_import"
+_TABLES = ("embeddings.token", "embeddings.position")
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +84,8 @@ class TensorFlowEngine:
                 "a bundle compiled by this or an earlier release",
                 "compile the preset again, or upgrade tensorflow",
             ) from error
-        return TensorFlowRunner(_function(tf, loaded, precision, bool(gpus)), on_gpu=bool(gpus))
+        limits = Limits.of(bundle.manifest, *(_rows(loaded, name) for name in _TABLES))
+        return TensorFlowRunner(_function(tf, loaded, precision, bool(gpus)), limits, on_gpu=bool(gpus))
 
 
 class TensorFlowRunner:
@@ -92,19 +95,29 @@ class TensorFlowRunner:
     float32, and to cost nearly half of the speed in bfloat16. On GPUs it was not measured.
 
     - `function`: takes int32 tensors by the names of the model's inputs.
+    - `limits`: what the model accepts and returns.
     """
 
     widths = None
 
-    def __init__(self, function: Callable[..., Any], on_gpu: bool) -> None:
-        self._function = function
+    def __init__(self, function: Callable[..., Any], limits: Limits, on_gpu: bool) -> None:
+        self._function, self._limits = function, limits
         self.batch_tokens = 65536 if on_gpu else 4096
 
     def run(self, inputs: Mapping[str, NDArray[np.int32]]) -> NDArray[np.float32]:
         import tensorflow as tf
 
-        tensors = {name: tf.constant(array, tf.int32) for name, array in inputs.items()}
-        return np.asarray(self._function(**tensors).numpy(), np.float32)
+        arrays = check_inputs(inputs, self._limits)
+        with engine_call(ENGINE.name, arrays):
+            tensors = {name: tf.constant(array, tf.int32) for name, array in arrays.items()}
+            output = self._function(**tensors).numpy()
+        return check_output(output, arrays, self._limits)
+
+
+def _rows(loaded: Any, name: str) -> int | None:
+    """Rows of a table of this engine's own SavedModels; of another library's the names say nothing."""
+    weights = getattr(loaded, "weights", ())
+    return next((int(x.shape[0]) for x in weights if x.name.partition(":")[0] == name), None)
 
 
 def _function(tf: Any, loaded: Any, precision: str, on_gpu: bool) -> Callable[..., Any]:
