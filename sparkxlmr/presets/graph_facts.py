@@ -13,6 +13,7 @@ Shape = tuple[int, ...]
 # Parts of the names that tables have, in whatever format a model is exported: Hugging Face's, and Keras'.
 _WORDS = ("word_embeddings", "token_embedding")
 _POSITIONS = ("position_embeddings", "position_embedding")
+_MOST_SEGMENTS = 2
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,20 @@ class GraphFacts:
         inputs: names of the inputs.
         outputs: names of the outputs and their shapes, -1 for an open dimension, None where nothing is said.
         tables: names and shapes of the matrices that the graph stores.
+        read_by_row: shapes of those matrices whose rows the graph looks up or slices, embedding tables all;
+            None where the format does not show it.
     """
 
     files: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: Mapping[str, Shape | None]
     tables: Mapping[str, Shape] = field(default_factory=dict)
+    read_by_row: tuple[Shape, ...] | None = None
 
     def vocabulary_size(self) -> int | None:
-        """Rows of the token table, where its name tells which it is."""
-        return next((shape[0] for name, shape in self.tables.items() if _has(name, _WORDS)), None)
+        """Rows of the token table: of the one with its name, else of the largest that is read by row."""
+        named = next((shape[0] for name, shape in self.tables.items() if _has(name, _WORDS)), None)
+        return named or max((shape[0] for shape in self.read_by_row or ()), default=None)
 
     def positions(self, offset: int) -> int | None:
         """Tokens that the position table is for, where its name tells which it is.
@@ -44,6 +49,23 @@ class GraphFacts:
             if _has(name, _POSITIONS):
                 return shape[0] - (offset if _POSITIONS[0] in name else 0)
         return None
+
+    def unnamed_positions(self) -> tuple[list[int], bool]:
+        """Rows of each matrix that can be the position table, and whether it is known that one of them is.
+
+        By how the graph reads them: those that are read by row, as wide as the token table, with more rows
+        than a table of segments has. Where the graph does not show that, all others of that width, of which
+        most are kernels.
+        """
+        shapes = list(self.read_by_row or self.tables.values())
+        named = next((shape for name, shape in self.tables.items() if _has(name, _WORDS)), None)
+        tokens = named or max(self.read_by_row or (), default=None)
+        if tokens is not None and tokens in shapes:
+            shapes.remove(tokens)
+        found = [
+            rows for rows, width in shapes if rows > _MOST_SEGMENTS and (tokens is None or width == tokens[1])
+        ]
+        return found, bool(self.read_by_row)
 
 
 def _has(name: str, parts: Sequence[str]) -> bool:

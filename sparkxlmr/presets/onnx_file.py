@@ -16,6 +16,9 @@ from sparkxlmr.presets.protobuf_fields import Message
 _DOMAINS = {"", "ai.onnx", "com.microsoft"}
 _MOST_DEPTH = 8
 _EXTERNAL = 1
+# Operators that read a table by row, and those that leave a table as it is.
+_READING = {"Gather", "Slice"}
+_PLAIN = {"Cast", "DequantizeLinear", "Identity"}
 # TensorProto: fields that hold numbers, raw or typed.
 _DATA = (4, 5, 6, 7, 9, 10, 11)
 
@@ -36,6 +39,9 @@ class _Look:
         self.model = Message.of_file(path)
         self.files: dict[str, int] = {}
         self.tables: dict[str, Shape] = {}
+        # Outermost nodes: what is read by row, and what each plain one passes on.
+        self.read: list[str] = []
+        self.passed: dict[str, str] = {}
         self.functions = {(body.text(10), body.text(1)) for body in self.model.inside(25)}
 
     def facts(self) -> GraphFacts:
@@ -47,12 +53,35 @@ class _Look:
             self._nodes(body, 7, 0)
         for name in self.files:
             beside(self.path.parent, self.path, name)
+        read = (self.tables.get(self._origin(name)) for name in self.read)
         return GraphFacts(
             files=(self.path.name, *self.files),
             inputs=tuple(name for name, _ in map(_value, graph.inside(11)) if name not in stored),
             outputs=dict(map(_value, graph.inside(12))),
             tables=self.tables,
+            read_by_row=tuple(shape for shape in read if shape is not None),
         )
+
+    def _origin(self, name: str) -> str:
+        """The stored matrix that a value is, converted or not."""
+        for _ in range(len(self.passed)):
+            if name not in self.passed:
+                break
+            name = self.passed[name]
+        return name
+
+    def _note(self, node: Message) -> None:
+        """Notes an outermost node that reads a table, passes one on, or is a constant one."""
+        operator, inputs, outputs = node.text(4), node.texts(1), node.texts(2)
+        if operator in _READING and inputs:
+            self.read.append(inputs[0])
+        elif operator in _PLAIN and inputs and outputs:
+            self.passed[outputs[0]] = inputs[0]
+        elif operator == "Constant" and outputs:
+            for tensor in node.inside(5, 5):
+                shape = tuple(tensor.numbers(1))
+                if len(shape) == 2:
+                    self.tables.setdefault(outputs[0], shape)
 
     def _graph(self, graph: Message, depth: int) -> list[str]:
         """Looks at a graph and those inside it; the names of what it stores."""
@@ -67,6 +96,8 @@ class _Look:
     def _nodes(self, owner: Message, number: int, depth: int) -> None:
         for node in owner.inside(number):
             operator, domain = node.text(4), node.text(7)
+            if depth == 0 and number == 1:
+                self._note(node)
             if domain not in _DOMAINS and (domain, operator) not in self.functions:
                 raise NotAPresetError(
                     f"{self.path} asks for the operator {operator[:100]!r} of {domain[:100]!r}",

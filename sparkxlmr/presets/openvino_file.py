@@ -14,6 +14,9 @@ from sparkxlmr.presets.graph_facts import GraphFacts, Shape, beside, check_store
 _MOST_BYTES = 512 * 1024**2
 # Layers of OpenVINO itself; others come from libraries that a user loads ("extension").
 _OWN = re.compile(r"opset\d+|experimental|ie_internal_opset")
+# Layers that read a table by row, and those through which a table goes unchanged or converted.
+_READING = {"Gather", "Slice", "StridedSlice"}
+_PLAIN = {"Convert", "Multiply", "Subtract", "Reshape"}
 
 
 def openvino_facts(graph: Path) -> GraphFacts:
@@ -49,7 +52,8 @@ class _Look:
     def __init__(self, graph: Path, stored: int) -> None:
         self.graph, self.stored = graph, stored
         self.layers: dict[str, dict[str, Any]] = {}
-        self.sources: dict[str, tuple[str, str]] = {}
+        # Of each layer its inputs: the own port, and the layer and the port that it comes from.
+        self.sources: dict[str, list[tuple[int, str, str]]] = {}
         self.tables: dict[str, Shape] = {}
         self.path: list[str] = []
         self.nested = 0
@@ -79,7 +83,8 @@ class _Look:
         elif tag == "dim" and self.port is not None:
             self.dim = ""
         elif self.path == ["net", "edges", "edge"]:
-            self.sources[told["to-layer"]] = (told["from-layer"], told["from-port"])
+            edge = (int(told["to-port"]), told["from-layer"], told["from-port"])
+            self.sources.setdefault(told["to-layer"], []).append(edge)
 
     def text(self, text: str) -> None:
         if self.dim is not None:
@@ -114,6 +119,22 @@ class _Look:
         check_stored(name, shape, size, str(self.graph))
         if len(shape) == 2:
             self.tables[name] = (shape[0], shape[1])
+            self.layer.setdefault("matrix", (shape[0], shape[1]))
+
+    def _first_source(self, layer: str) -> tuple[str, str]:
+        """The layer and the port that a layer's first input comes from."""
+        _, source, port = min(self.sources[layer])
+        return source, port
+
+    def _matrix(self, layer: str) -> Shape | None:
+        """The stored matrix that a layer's first input is, converted or not."""
+        for _ in range(len(self.layers)):
+            if layer not in self.sources:
+                return None
+            layer, _port = self._first_source(layer)
+            if self.layers[layer]["type"] not in _PLAIN:
+                break
+        return self.layers[layer].get("matrix")
 
     def facts(self, weights: str) -> GraphFacts:
         inputs, outputs = [], {}
@@ -121,10 +142,12 @@ class _Look:
             if layer["type"] == "Parameter":
                 inputs.append(next(iter(_names(layer["ports"].values())), layer["name"]))
             elif layer["type"] == "Result":
-                source, number = self.sources[key]
+                source, number = self._first_source(key)
                 port = self.layers[source]["ports"].get(number, {"names": [], "shape": []})
                 outputs[next(iter(port["names"]), layer["name"])] = tuple(port["shape"])
-        return GraphFacts((self.graph.name, weights), tuple(inputs), outputs, self.tables)
+        reading = [key for key, layer in self.layers.items() if layer["type"] in _READING]
+        read = tuple(filter(None, map(self._matrix, reading)))
+        return GraphFacts((self.graph.name, weights), tuple(inputs), outputs, self.tables, read)
 
 
 def _names(ports: Any) -> list[str]:

@@ -23,6 +23,7 @@ from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH
 from sparkxlmr.presets.files import sha256_of_files
 from sparkxlmr.presets.graph_facts import GraphFacts, Shape
 from sparkxlmr.presets.hugging_face import ALBERT_NORMALIZATION, POSITION_OFFSET
+from sparkxlmr.presets.keras_hub import read_json
 from sparkxlmr.presets.onnx_file import onnx_facts
 from sparkxlmr.presets.openvino_file import openvino_facts
 from sparkxlmr.text.families import tokenizer_for
@@ -40,6 +41,9 @@ INPUTS = {"input_ids": "token_ids", "attention_mask": "padding_mask", "token_typ
 _NEEDED = {"input_ids", "attention_mask"}
 CLASSIFIER, ENCODER = "text_classifier", "encoder"
 _OUTPUT = {CLASSIFIER: "logits", ENCODER: "last_hidden_state"}
+CONFIG, _STATED = "config.json", "max_position_embeddings"
+# Two special tokens and one of the text.
+_LEAST_LENGTH = 3
 _MOST_LABELS_BYTES = 64 * 1024**2
 _LOOKS: Mapping[str, Callable[[Path], GraphFacts]] = {
     OPENVINO: openvino_facts,
@@ -61,13 +65,15 @@ class SavedGraph:
         family: ``"xlm_roberta"`` or ``"albert"``, told by the vocabulary's name.
         task_kind: ``"text_classifier"`` or ``"encoder"``.
         labels: one name a class in id order; an encoder has none.
-        max_length: tokens of a text at most: what the position table is for, where it is known by its name,
-            else 512.
+        max_length: tokens of a text at most: what the position table is for. It is known by its name, or
+            stated by a ``config.json`` in the folder (``max_position_embeddings``), or known by how the graph
+            reads it. A graph without a position table: 512.
         inputs: the graph's inputs by this package's names.
         output: the graph's output that holds the logits, or an encoder's vectors.
         dimension: numbers of an encoder's vectors; None of a classifier.
         vocabulary_path: the SentencePiece model.
         vocabulary_rows: ids that the graph has embeddings for, where known.
+        is_length_stated: whether ``max_length`` comes from the folder's ``config.json``.
     """
 
     path: Path
@@ -83,6 +89,7 @@ class SavedGraph:
     dimension: int | None
     vocabulary_path: Path
     vocabulary_rows: int | None
+    is_length_stated: bool = False
 
     @classmethod
     def open(cls, folder: Path) -> SavedGraph:
@@ -120,6 +127,7 @@ class SavedGraph:
         kind = CLASSIFIER if labels else _kind_without_labels(facts, listed)
         family = VOCABULARIES[vocabulary.name]
         output, shape = _output(facts, kind, folder)
+        max_length, is_stated = _max_length(facts, family, folder)
         if kind == CLASSIFIER and shape is not None and not _fits(shape, len(labels)):
             raise wrong_outputs(folder, shape, len(labels))
         return cls(
@@ -130,7 +138,8 @@ class SavedGraph:
             family=family,
             task_kind=kind,
             labels=labels,
-            max_length=facts.positions(POSITION_OFFSET[family]) or DEFAULT_SEQUENCE_LENGTH,
+            max_length=max_length,
+            is_length_stated=is_stated,
             inputs=_inputs(facts, folder),
             output=output,
             dimension=shape[2] if kind == ENCODER and shape is not None else None,
@@ -173,12 +182,41 @@ class SavedGraph:
     def files(self) -> list[Path]:
         """Every file that the model's answers depend on, in a fixed order."""
         labels = [self.path / ASSETS / LABELS] if self.task_kind == CLASSIFIER else []
-        return [*(self.path / name for name in self.graph_files), self.vocabulary_path, *labels]
+        stated = [self.path / CONFIG] if self.is_length_stated else []
+        return [*(self.path / name for name in self.graph_files), self.vocabulary_path, *labels, *stated]
 
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over :meth:`files`, their names relative to the folder included."""
         return sha256_of_files(self.path, self.files())
+
+
+def _max_length(facts: GraphFacts, family: str, folder: Path) -> tuple[int, bool]:
+    """Tokens of a text at most, and whether the folder's ``config.json`` states them.
+
+    Raises NotAPresetError where the graph does not show its position table and nothing states its size. A
+    guess would be a wrong answer: beyond its tables a graph gives numbers that mean nothing.
+    """
+    offset = POSITION_OFFSET[family]
+    named = facts.positions(offset)
+    if named is not None and named > 0:
+        return named, False
+    config = folder / CONFIG
+    if config.is_file():
+        stated = read_json(config).get(_STATED)
+        if isinstance(stated, int) and stated - offset >= _LEAST_LENGTH:
+            return stated - offset, True
+    found, is_shown = facts.unnamed_positions()
+    if not found:
+        return DEFAULT_SEQUENCE_LENGTH, False
+    if is_shown and len(found) == 1 and found[0] - offset >= _LEAST_LENGTH:
+        return found[0] - offset, False
+    raise NotAPresetError(
+        f"The graph in {folder} does not show how many tokens it reads: none of its tables is called "
+        f"position_embeddings, and {len(found)} of them could be that one by their shapes",
+        f"a position table that can be told, or a {CONFIG} beside the graph with {_STATED!r}",
+        f"copy the model's own {CONFIG} to {config}, or export the model again with the names of its weights",
+    )
 
 
 def is_saved_graph(folder: Path) -> bool:
@@ -269,6 +307,15 @@ def _is_of_vectors(shape: Shape | None) -> bool:
 def _fits(shape: Shape, n_labels: int) -> bool:
     """Whether an output's shape is that of the logits of so many labels."""
     return len(shape) == 2 and shape[1] in (-1, n_labels)
+
+
+def too_small_tables(model: SavedGraph, vocabulary: int | None, positions: int | None) -> NotAPresetError:
+    """The error for a graph whose tables have fewer rows than texts need (None: not known)."""
+    return NotAPresetError(
+        f"The graph in {model.path} has embeddings for {vocabulary or '?'} ids and {positions or '?'} positions",
+        f"an embedding for each id of its vocabulary, and {model.max_length} positions",
+        f"copy or export the model again; graph, vocabulary and {CONFIG} are of two models",
+    )
 
 
 def wrong_outputs(folder: Path, shape: tuple[int, ...], n_labels: int) -> NotAPresetError:

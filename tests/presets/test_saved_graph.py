@@ -290,3 +290,54 @@ def test_numbers_are_signed_and_packed_as_protocol_buffers_write_them():
             list(Message(memoryview(broken), "x").fields())
     with pytest.raises(DamagedModelError, match="UTF-8"):
         Message(memoryview(_bytes(1, b"\xff")), "x").text(1)
+
+
+# --- maximal lengths of graphs whose weights have no names ---
+
+
+def anonymous(path, target):
+    """A copy of an ONNX file in which no name of a table says what it is."""
+    content = path.read_bytes()
+    for word in (b"position_embeddings", b"word_embeddings", b"token_type_embeddings"):
+        assert len(word) > 8
+        content = content.replace(word, b"x" * len(word))
+    target.write_bytes(content)
+
+
+@pytest.mark.parametrize(("family", "length", "rows"), [("xlmr", 128, 6002), ("albert", 130, 3000)])
+def test_max_length_unnamed_tables(fixtures, tmp_path, family, length, rows):
+    """Tables are known by how the graph reads them where their names say nothing."""
+    source = fixtures / f"spark_nlp/models/{family}_onnx"
+    shutil.copytree(source / "assets", tmp_path / "assets")
+    anonymous(source / "model.onnx", tmp_path / "model.onnx")
+    opened = SavedGraph.open(tmp_path)
+    assert (opened.max_length, opened.vocabulary_rows) == (length, rows)
+
+
+UNCLEAR = [
+    tensor("a", (6002, 2), bytes(48016)),
+    tensor("b", (66, 2), bytes(528)),
+    tensor("c", (9, 2), bytes(72)),
+]
+
+
+def test_max_length_not_shown_refused(folder):
+    """A guess of 512 would let texts through that the graph cannot read."""
+    (folder / "model.onnx").write_bytes(onnx(UNCLEAR))
+    with pytest.raises(NotAPresetError, match=r"how many tokens it reads.*max_position_embeddings"):
+        SavedGraph.open(folder)
+    reading = [node("Gather") + _bytes(1, name) for name in (b"a", b"b", b"c")]
+    (folder / "model.onnx").write_bytes(onnx(UNCLEAR, reading))
+    with pytest.raises(NotAPresetError, match="2 of them could be"):
+        SavedGraph.open(folder)
+    (folder / "model.onnx").write_bytes(onnx(UNCLEAR, reading[:2]))
+    assert SavedGraph.open(folder).max_length == 64
+
+
+def test_max_length_stated_by_config(folder):
+    (folder / "model.onnx").write_bytes(onnx(UNCLEAR))
+    (folder / "config.json").write_text('{"max_position_embeddings": 66}')
+    assert SavedGraph.open(folder).max_length == 64
+    (folder / "config.json").write_text('{"max_position_embeddings": "66"}')
+    with pytest.raises(NotAPresetError, match="max_position_embeddings"):
+        SavedGraph.open(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import openvino as ov
@@ -15,6 +16,7 @@ from sparkxlmr.errors import DamagedModelError, EngineError, NotAPresetError, Se
 from sparkxlmr.presets.open_model_folder import open_folder
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime import engine_choice
+from sparkxlmr.runtime.bundle import MANIFEST, Bundle
 from sparkxlmr.runtime.compiler import compile_bundle
 from sparkxlmr.runtime.engine_choice import engine_for
 from sparkxlmr.runtime.engines.openvino_import import imported_graph
@@ -350,3 +352,42 @@ def test_a_child_that_fails_says_why(saved_model, tmp_path, monkeypatch):
     shutil.copy(saved_model("bad", read_secret) / "saved_model.pb", folder / "saved_model.pb")
     with pytest.raises(EngineError, match="runs the operator"):
         TensorFlowEngine().compile(model, tmp_path)
+
+
+def test_import_stated_length_beyond_table(onnx_folder, tmp_path):
+    """What a user states is held to the graph: its position table has 128 rows to use."""
+    shutil.copytree(onnx_folder("xlmr") / "assets", tmp_path / "model/assets")
+    content = (onnx_folder("xlmr") / "model.onnx").read_bytes()
+    (tmp_path / "model/model.onnx").write_bytes(content.replace(b"position_embeddings", b"p" * 19))
+    (tmp_path / "model/config.json").write_text('{"max_position_embeddings": 514}')
+    model = open_folder(tmp_path / "model")
+    assert model.max_length == 512
+    assert model.path / "config.json" in model.files()
+    with pytest.raises(NotAPresetError, match="6002 ids and 128 positions"):
+        compile_bundle(model, "openvino", tmp_path / "bundle")
+
+
+def test_import_unnamed_tables_long_text(onnx_folder, tmp_path):
+    """A graph without names gives the same logits, and refuses texts that are longer than its table."""
+    shutil.copytree(onnx_folder("xlmr") / "assets", tmp_path / "model/assets")
+    content = (onnx_folder("xlmr") / "model.onnx").read_bytes()
+    (tmp_path / "model/model.onnx").write_bytes(content.replace(b"position_embeddings", b"p" * 19))
+    bundle = compile_bundle(open_folder(tmp_path / "model"), "openvino", tmp_path / "bundle")
+    assert bundle.max_length == 128
+    texts = ["Oil prices rose again. " * 200, "Sport"]
+    named = logits(open_folder(onnx_folder("xlmr")), "openvino", tmp_path / "named", texts)
+    reader = open_model(bundle, threads=2)
+    np.testing.assert_allclose(reader.logits(texts, 128).logits, named, atol=1e-5)
+    with pytest.raises(SettingError, match="2 to 128"):
+        reader.logits(texts, 512)
+
+
+def test_runner_bundle_with_wrong_length(onnx_folder, tmp_path):
+    """A bundle of an earlier release may state 512 tokens: the graph's own table counts."""
+    bundle = compile_bundle(open_folder(onnx_folder("xlmr")), "openvino", tmp_path / "bundle")
+    manifest = replace(bundle.manifest, max_length=512)
+    (bundle.folder / MANIFEST).write_bytes(manifest.to_bytes())
+    reader = open_model(Bundle.open(bundle.folder), threads=2)
+    assert reader.logits(["Sport"], 512).logits.shape == (1, 4)
+    with pytest.raises(EngineError, match="1 to 128 tokens"):
+        reader.logits(["Oil prices rose again. " * 200], 512)

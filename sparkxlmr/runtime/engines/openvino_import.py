@@ -14,9 +14,17 @@ import openvino as ov
 from openvino import opset13 as op
 
 from sparkxlmr.errors import NotAPresetError, SparkxlmrError, WeightsError
-from sparkxlmr.presets.saved_graph import CLASSIFIER, ENCODER, TENSORFLOW, SavedGraph, wrong_outputs
+from sparkxlmr.presets.saved_graph import (
+    CLASSIFIER,
+    ENCODER,
+    TENSORFLOW,
+    SavedGraph,
+    too_small_tables,
+    wrong_outputs,
+)
 from sparkxlmr.runtime.engines.openvino_layers import text_vectors
 from sparkxlmr.runtime.engines.openvino_request import Request
+from sparkxlmr.runtime.engines.openvino_tables import Tables, table_sizes
 from sparkxlmr.text.packing import pack
 
 # Texts of unlike length: a graph that was exported for one shape, or that forgets its mask, is found out.
@@ -88,9 +96,13 @@ def _renamed(model: SavedGraph, inputs: dict[str, Any], output: Any) -> ov.Model
 
 def _try(graph: ov.Model, model: SavedGraph) -> None:
     """Reads two texts of unlike length together and the shorter one alone: its answer has to be the same."""
+    tokenizer = model.text_tokenizer()
+    found = table_sizes(graph, model.family)
+    needed = Tables(tokenizer.vocabulary_size, model.max_length)
+    if not found.hold(needed):
+        raise too_small_tables(model, found.vocabulary_size, found.positions)
     settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     request = Request(partial(ov.Core().compile_model, graph, "CPU", settings))
-    tokenizer = model.text_tokenizer()
     encoded = tokenizer.encode(list(_SAMPLE), model.max_length)
 
     def answers(ids: list[Any], segments: list[Any] | None) -> Any:
@@ -100,6 +112,9 @@ def _try(graph: ov.Model, model: SavedGraph) -> None:
             inputs["segment_ids"], _ = pack(segments, 0)
         return request.run(inputs)[0]
 
+    # The longest text that the model is said to read.
+    longest = [tokenizer.vocabulary_size - 1] * model.max_length
+    answers([longest], None if encoded.segment_ids is None else [[0] * model.max_length])
     segments = encoded.segment_ids
     together = answers(encoded.ids, segments)
     if model.task_kind == CLASSIFIER and together.shape != (len(_SAMPLE), len(model.labels)):

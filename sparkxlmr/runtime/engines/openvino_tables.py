@@ -21,6 +21,11 @@ class Tables:
     vocabulary_size: int | None
     positions: int | None
 
+    def hold(self, needed: Tables) -> bool:
+        """Whether no table is known to be smaller than needed."""
+        pairs = ((self.vocabulary_size, needed.vocabulary_size), (self.positions, needed.positions))
+        return all(have is None or need is None or have >= need for have, need in pairs)
+
 
 def table_sizes(graph: Any, family: str) -> Tables:
     """Return the sizes of the tables of a graph with a bundle's input names.

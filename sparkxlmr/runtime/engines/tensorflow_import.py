@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sparkxlmr.presets.saved_graph import CLASSIFIER, SavedGraph, wrong_outputs
+from sparkxlmr.presets.saved_graph import CLASSIFIER, SavedGraph, too_small_tables, wrong_outputs
 from sparkxlmr.presets.tensorflow_folder import SIGNATURE
 from sparkxlmr.runtime.engines.tensorflow import ENDPOINT
 
@@ -43,6 +43,12 @@ def import_saved_model(model: SavedGraph, folder: Path) -> None:
     shape = tuple(endpoint(*sample)["logits"].shape)
     if model.task_kind == CLASSIFIER and shape != (2, len(model.labels)):
         raise wrong_outputs(model.path, shape, len(model.labels))
+    # On a CPU, TensorFlow refuses ids and positions beyond its tables; on a GPU it would take zeros for them.
+    longest = tf.fill((1, model.max_length), model.text_tokenizer().vocabulary_size - 1)
+    try:
+        endpoint(longest, *(tf.ones_like(longest) for _ in names[1:]))
+    except tf.errors.InvalidArgumentError as error:
+        raise too_small_tables(model, model.vocabulary_rows, None) from error
     tf.saved_model.save(holder, str(folder), signatures={ENDPOINT: endpoint})
 
 
