@@ -74,7 +74,6 @@ def _measured(
     from sparkxlmr.runtime.agreement import agreement, answers_of, share_right, with_masks
     from sparkxlmr.runtime.compiler import bundle_for
     from sparkxlmr.runtime.devices import cpu_name
-    from sparkxlmr.runtime.host import verified_folder
     from sparkxlmr.runtime.open_model import open_model
 
     read, right = texts.texts, _right(model, texts)
@@ -83,7 +82,7 @@ def _measured(
     reference: Answers | None = None
     first: float | None = None
     for way in ways(model, engine, gpu):
-        bundle = verified_folder(bundle_for(model, engine, way.precision, way.quantization or "auto"))
+        bundle = bundle_for(model, engine, way.precision, way.quantization or "auto").verify()
         reader = open_model(bundle, way.precision)
         began = time.perf_counter()
         answers = answers_of(reader, read, max_length)

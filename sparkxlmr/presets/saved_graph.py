@@ -312,7 +312,8 @@ def _fits(shape: Shape, n_labels: int) -> bool:
 def too_small_tables(model: SavedGraph, vocabulary: int | None, positions: int | None) -> NotAPresetError:
     """The error for a graph whose tables have fewer rows than texts need (None: not known)."""
     return NotAPresetError(
-        f"The graph in {model.path} has embeddings for {vocabulary or '?'} ids and {positions or '?'} positions",
+        f"The graph in {model.path} has embeddings for {vocabulary or '?'} ids and {positions or '?'} "
+        "positions",
         f"an embedding for each id of its vocabulary, and {model.max_length} positions",
         f"copy or export the model again; graph, vocabulary and {CONFIG} are of two models",
     )

@@ -44,7 +44,7 @@ def archive_name(bundle_hash: str) -> str:
 
 def pack(bundle: Bundle, folder: str | Path) -> Path:
     """Writes `folder/sparkxlmr-<hash>.zip` and returns its path; one that is there already is kept, if
-    it opens and its files have their sizes.
+    it is whole.
 
     Raises DamagedModelError where a file of the bundle is missing or of another size. The bytes are copied as
     they are: `unpack` compares their hashes. OutputError where the folder cannot be written.
@@ -119,11 +119,14 @@ def unpack(archive: str | Path, into: str | Path, expected_hash: str | None = No
 
 
 def _is_archive_of(manifest: Manifest, archive: Path) -> bool:
-    """Whether a whole archive of that bundle lies there; the files' bytes are not read."""
+    """Whether a whole archive of that bundle is there; every byte is compared with the archive's checksums,
+    because executors would refuse a damaged one in each job anew."""
     try:
         with zipfile.ZipFile(archive) as opened:
             _read_manifest(opened, archive, manifest.hash)
-            return all(opened.getinfo(name).file_size == file.size for name, file in manifest.files.items())
+            files = manifest.files.items()
+            fits = all(opened.getinfo(name).file_size == file.size for name, file in files)
+            return fits and opened.testzip() is None
     except (SparkxlmrError, OSError, *_NO_ZIP):
         return False
 

@@ -215,6 +215,21 @@ class Bundle:
             return None
         return bundle
 
+    @classmethod
+    def open_known(cls, folder: str | Path, bundle_hash: str) -> Bundle:
+        """As :meth:`open`, where another process has verified the bundle of that hash in the folder.
+
+        Raises DamagedModelError also where the manifest is of another bundle: other labels, other files.
+        """
+        bundle = cls.open(folder)
+        if bundle.hash != bundle_hash:
+            raise DamagedModelError(
+                f"The model in {bundle.folder} is {bundle.hash[:12]}...",
+                f"{bundle_hash[:12]}..., which was verified there",
+                "copy or compile the model again",
+            )
+        return bundle
+
     @property
     def hash(self) -> str:
         """SHA-256 in hex: the same wherever the bundle lies, different where any byte of it differs."""

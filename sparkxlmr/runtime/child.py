@@ -44,7 +44,7 @@ class ChildPredictor:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
-        self._ask((str(bundle.folder), precision, threads, device))
+        self._ask((str(bundle.folder), bundle.hash, precision, threads, device))
 
     def logits(self, *arguments: Any) -> Prediction:
         """As `Predictor.logits`."""
@@ -106,9 +106,9 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
         answer: Any = None
         try:
             if model is None:
-                folder, precision, threads, device = question
+                folder, bundle_hash, precision, threads, device = question
                 use_device(device or None)
-                model = open_model(Bundle.open(folder), precision, threads)
+                model = open_model(Bundle.open_known(folder, bundle_hash), precision, threads)
             else:
                 method, arguments = question
                 answer = getattr(model, method)(*arguments)

@@ -108,34 +108,41 @@ def bundle_for(preset: Model, engine: str, precision: str = "float32", quantizat
     cache = folder_in_home(BUNDLES)
     source = form.source(preset)
     folder = cache / f"{source[:32]}-{engine}{form.suffix}-{engine_named(engine).revision}"
-    if (bundle := _cached(folder, source)) is not None:
+    if (bundle := _cached(folder, source, preset)) is not None:
         return bundle
     with locked(folder.with_suffix(".lock")):
-        if (bundle := _cached(folder, source)) is not None:
+        if (bundle := _cached(folder, source, preset)) is not None:
             return bundle
         _log.info("Compiling %s for %s%s; this happens once.", preset.name, engine, form.suffix)
         return compile_bundle(preset, engine, folder, precision, quantization)
 
 
 def _manifest(preset: Model, engine: str, form: Form, files: dict[str, BundleFile]) -> Manifest:
+    return Manifest(
+        engine=engine,
+        revision=engine_named(engine).revision,
+        precisions=form.precisions(engine),
+        source=form.source(preset),
+        files=files,
+        **_of_preset(preset),
+    )
+
+
+def _of_preset(preset: Model) -> dict[str, Any]:
+    """The fields of a manifest that come from the preset alone, whatever the engine."""
     assert preset.task_kind is not None
     task = preset.task if isinstance(preset, Preset) else None
     tokenizer: dict[str, Any] = {"family": preset.family, "file": _VOCABULARY}
     if preset.tokenizer_settings:
         tokenizer["settings"] = dict(preset.tokenizer_settings)
-    return Manifest(
-        family=preset.family,
-        task=preset.task_kind,
-        engine=engine,
-        revision=engine_named(engine).revision,
-        precisions=form.precisions(engine),
-        max_length=preset.max_length,
-        activation=task.activation if isinstance(task, TextClassifierConfig) else None,
-        labels=tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
-        tokenizer=tokenizer,
-        source=form.source(preset),
-        files=files,
-    )
+    return {
+        "family": preset.family,
+        "task": preset.task_kind,
+        "max_length": preset.max_length,
+        "activation": task.activation if isinstance(task, TextClassifierConfig) else None,
+        "labels": tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
+        "tokenizer": tokenizer,
+    }
 
 
 def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:
@@ -150,15 +157,31 @@ def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:
         return None
     if manifest.task != preset.task_kind:
         return None  # of the whole model, and this is its encoder
-    if manifest.source == form.source(preset) and manifest.revision <= engine_named(engine).revision:
+    is_same = manifest.source == form.source(preset) and _same_answers(preset, manifest)
+    if is_same and manifest.revision <= engine_named(engine).revision:
         return bundle
     _log.info("%s was not compiled by this release from what %s holds; compiling anew.", folder, preset.path)
     return None
 
 
-def _cached(folder: Path, source: str) -> Bundle | None:
+def _cached(folder: Path, source: str, preset: Model) -> Bundle | None:
     bundle = Bundle.open_whole(folder)
-    return bundle if bundle is not None and bundle.manifest.source == source else None
+    if bundle is None or bundle.manifest.source != source:
+        return None
+    if not _same_answers(preset, bundle.manifest):
+        _log.warning("%s does not say what %s says; compiling anew.", folder / MANIFEST, preset.path)
+        return None
+    return bundle
+
+
+def _same_answers(preset: Model, manifest: Manifest) -> bool:
+    """Whether a manifest turns the engine's numbers into the preset's labels: an edited one does not, nor one
+    of a release that read the preset otherwise."""
+    own = _of_preset(preset)
+    return all(getattr(manifest, name) == value for name, value in own.items() if name != "tokenizer") and {
+        **manifest.tokenizer,
+        "file": _VOCABULARY,
+    } == own["tokenizer"]
 
 
 def own_folder(preset: Model, engine: str, precision: str = "float32") -> Path:

@@ -8,8 +8,8 @@ work, and the GPU's process does nothing but compute. It starts with the first w
 a while after the last one left.
 
 The protocol, on a socket in this user's own folder, is that of :mod:`~sparkxlmr.runtime.child`: first
-`(folder of the bundle, precision)`, answered with `(widths, batch_tokens)`; then an engine's inputs, each
-answered with what it makes of them. An answer that is an exception is raised by the worker.
+`(folder of the bundle, its hash, precision)`, answered with `(widths, batch_tokens)`; then an engine's
+inputs, each answered with what it makes of them. An answer that is an exception is raised by the worker.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class SharedRunner:
                 "set the engine to 'openvino', or start Spark where there is a GPU",
             )
         self._gpu, self._number = places[os.getpid() % len(places)]
-        self._opening = str(bundle.folder), precision
+        self._opening = str(bundle.folder), bundle.hash, precision
         self._lock = threading.Lock()
         self._stream: IO[bytes] | None = None
         self.widths, self.batch_tokens = self._open()
@@ -193,16 +193,16 @@ class _Models:
     """What is open here: each model once, for all workers that ask for it, until the last of them leaves."""
 
     def __init__(self) -> None:
-        self._open: dict[tuple[str, str], tuple[Runner, int]] = {}
+        self._open: dict[tuple[str, str, str], tuple[Runner, int]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def borrowed(self, folder: str, precision: str) -> Iterator[Runner]:
-        key = folder, precision
+    def borrowed(self, folder: str, bundle_hash: str, precision: str) -> Iterator[Runner]:
+        key = folder, bundle_hash, precision
         with self._lock:
             runner, users = self._open.get(key, (None, 0))
             if runner is None:
-                bundle = Bundle.open(folder)
+                bundle = Bundle.open_known(folder, bundle_hash)
                 runner = engine_named(bundle.engine).load(bundle, precision, None)
             self._open[key] = runner, users + 1
         try:

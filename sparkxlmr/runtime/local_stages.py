@@ -16,7 +16,6 @@ from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engine_choice import engine_for
-from sparkxlmr.runtime.host import verified_folder
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.precision_choice import precision_for
 from sparkxlmr.runtime.reader import Reader
@@ -291,7 +290,7 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
     precision = precision_for(
         model, engine, chosen.get("precision") or "auto", gpu, quantization
     ).precision
-    bundle = verified_folder(bundle_for(model, engine, precision, quantization))
+    bundle = bundle_for(model, engine, precision, quantization)
     if bundle.manifest.task != task:
         raise NotAPresetError(
             f"{record.name}: the model {chosen.model} is a {bundle.manifest.task}",
@@ -302,7 +301,7 @@ def opened(record: StageRecord, task: str) -> tuple[Bundle, Reader]:
     with _opening:
         reader = _open.get(key)
         if reader is None:
-            reader = _open[key] = open_model(bundle, precision)
+            reader = _open[key] = open_model(bundle.verify(), precision)
     return bundle, reader
 
 

@@ -6,7 +6,9 @@
 - `broadcast`: that archive in pieces of at most 256 MB as broadcast variables; the worker joins and unpacks
   them. Each JVM holds a piece in memory while it passes.
 
-Whatever the way, a worker opens a folder whose content was held to the hash: unpacked, or read, once a host.
+Whatever the way, each worker process verifies the folder that it opens: the manifest (labels included)
+against the hash that the driver names, and every byte of the files against the manifest. What that costs and
+what it cannot find is in :mod:`sparkxlmr.runtime.host`.
 Under Connect, where this process sees nothing of the executors, one task looks first whether they can run it.
 """
 
@@ -27,7 +29,7 @@ from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.gpu_process import PROCESSES, SHARING
-from sparkxlmr.runtime.host import unpacked_once, verified_folder
+from sparkxlmr.runtime.host import unpacked_once
 from sparkxlmr.spark.compat import conf, is_connect, is_local, session_key
 from sparkxlmr.spark.model_ref import WAYS, ModelRef
 from sparkxlmr.spark.probe import check
@@ -149,13 +151,13 @@ def _release_broadcasts(session: str) -> None:
 
 
 def arrived(ref: ModelRef) -> Bundle:
-    """On a worker: the bundle of a reference as a folder that was held to its hash, once on this host.
+    """On a worker: the bundle of a reference, every byte of it verified by this process now.
 
     Raises DamagedModelError where what arrived is not that bundle, or not whole; with way "path"
     NotAPresetError where this host sees no such folder.
     """
     if ref.way == "path":
-        return verified_folder(_visible(Path(ref.place), ref.hash))
+        return _visible(Path(ref.place), ref.hash).verify()
     if ref.way == "files":
         from pyspark import SparkFiles  # not in a client of Connect that has no Spark
 

@@ -156,6 +156,15 @@ def test_damage_names_the_file(plain_bundle):
         plain_bundle.file("other")
 
 
+def test_pack_damaged_archive(plain_bundle, tmp_path):
+    """Sent as it is, every executor would refuse it, in each job anew."""
+    archive = pack(plain_bundle, tmp_path)
+    whole = archive.read_bytes()
+    archive.write_bytes(whole.replace(b"pieces", b"pieceS"))
+    assert pack(plain_bundle, tmp_path) == archive
+    assert archive.read_bytes() == whole
+
+
 @pytest.mark.parametrize("kept", [0, 100, -30])
 def test_a_torn_archive_is_packed_again(plain_bundle, tmp_path, kept):
     archive = pack(plain_bundle, tmp_path)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sparkxlmr.errors import EngineError, SettingError
+from sparkxlmr.errors import DamagedModelError, EngineError, SettingError
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import MANIFEST, Bundle
 from sparkxlmr.runtime.child import ChildPredictor
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.predictor import Predictor
@@ -42,6 +45,15 @@ def test_errors_come_back_as_they_are_and_the_child_goes_on(bundle):
 def test_what_fails_at_the_start_is_raised_at_the_start(bundle):
     with pytest.raises(SettingError, match="precision"):
         ChildPredictor(bundle, "float3", 1, "")
+
+
+def test_a_child_refuses_another_manifest(bundle, tmp_path):
+    """Between the parent's verification and the child's start the labels were exchanged."""
+    copy = Bundle.open(shutil.copytree(bundle.folder, tmp_path / "copy"))
+    edited = replace(copy.manifest, labels=copy.manifest.labels[::-1])
+    (copy.folder / MANIFEST).write_bytes(edited.to_bytes())
+    with pytest.raises(DamagedModelError, match="which was verified there"):
+        ChildPredictor(copy, "float32", 1, "")
 
 
 def test_a_child_that_died_says_so(bundle):

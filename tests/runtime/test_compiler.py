@@ -16,6 +16,7 @@ from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.runtime import compiler
 from sparkxlmr.runtime.archive import pack
+from sparkxlmr.runtime.bundle import MANIFEST
 from sparkxlmr.runtime.compiler import bundle_for, compile_bundle
 from sparkxlmr.runtime.predictor import Predictor
 
@@ -75,6 +76,32 @@ def test_a_cached_bundle_that_was_harmed_is_made_again(preset, compilations, har
     assert (again.folder, again.hash, len(compilations)) == (first.folder, first.hash, 2)
     assert bundle_for(preset, "openvino").hash == first.hash
     assert len(compilations) == 2
+
+
+def edits(manifest):
+    """Manifests of the same files that would turn the same numbers into other answers."""
+    yield replace(manifest, labels=(*manifest.labels[1:], manifest.labels[0]))
+    yield replace(manifest, max_length=manifest.max_length + 1)
+    yield replace(manifest, activation="sigmoid")
+    yield replace(manifest, tokenizer={**manifest.tokenizer, "settings": {"do_lower_case": True}})
+
+
+def test_bundle_for_edited_manifest_in_the_cache(preset, compilations):
+    first = bundle_for(preset, "openvino")
+    for edited in edits(first.manifest):
+        (first.folder / MANIFEST).write_bytes(edited.to_bytes())
+        compilations.clear()
+        assert bundle_for(preset, "openvino").hash == first.hash
+        assert len(compilations) == 1
+
+
+def test_bundle_for_edited_manifest_beside_the_preset(preset, compilations):
+    own = compile_bundle(preset, "openvino", compiler.own_folder(preset, "openvino"))
+    for edited in edits(own.manifest):
+        (own.folder / MANIFEST).write_bytes(edited.to_bytes())
+        found = bundle_for(preset, "openvino")
+        assert found.folder != own.folder
+        assert found.hash == own.hash
 
 
 def test_what_killed_processes_left_is_removed_after_a_day(preset, tmp_path):

@@ -6,13 +6,14 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sparkxlmr.errors import EngineError
+from sparkxlmr.errors import DamagedModelError, EngineError
 from sparkxlmr.runtime import gpu_process
-from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.bundle import MANIFEST, Bundle
 from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.gpu_process import SharedRunner
 
@@ -93,6 +94,18 @@ def test_an_error_comes_back_as_it_is_and_the_process_goes_on(golden_bundles, st
     assert worker.run(batch(1)).shape == (1, 4)
     assert SharedRunner(bundle, "float32", 1).run(batch(1)).shape == (1, 4)
     assert len(started) == 1
+
+
+def test_a_shared_runner_of_another_manifest(golden_bundles, started, tmp_path):
+    """One model is open in the process; a bundle of another hash in the same folder is not taken for it."""
+    bundle = Bundle.open(shutil.copytree(golden_bundles("openvino").folder, tmp_path / "copy"))
+    worker = SharedRunner(bundle, "float32", 1)
+    edited = replace(bundle.manifest, labels=bundle.manifest.labels[::-1])
+    (bundle.folder / MANIFEST).write_bytes(edited.to_bytes())
+    assert SharedRunner(Bundle.open(bundle.folder), "float32", 1).run(batch(1)).shape == (1, 4)
+    assert worker.run(batch(1)).shape == (1, 4)
+    with pytest.raises(DamagedModelError, match="which was verified there"):
+        SharedRunner(Bundle(bundle.folder, replace(bundle.manifest, max_length=9)), "float32", 1)
 
 
 def test_a_host_folder_too_deep_for_a_socket(golden_bundles, started, tmp_path, monkeypatch):

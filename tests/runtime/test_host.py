@@ -12,7 +12,7 @@ import pytest
 from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError, SettingError
 from sparkxlmr.runtime import host
 from sparkxlmr.runtime.archive import pack
-from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.bundle import MANIFEST, Bundle
 
 
 @pytest.fixture
@@ -33,6 +33,54 @@ def test_a_folder_is_read_once_until_it_changes(plain_bundle, host_home, verific
     with pytest.raises(DamagedModelError, match=r"graph\.bin"):
         host.verified_folder(plain_bundle)
     assert len(verifications) == 2
+
+
+def flip(path):
+    """Changes one byte; size and time of change stay, as on a damaged disk."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_verified_folder_in_a_new_process(plain_bundle, host_home, monkeypatch):
+    """What one process has verified is no proof for the next one: bytes change without a time of change."""
+    host.verified_folder(plain_bundle)
+    flip(plain_bundle.file("graph.bin"))
+    monkeypatch.setattr(host, "_verified", set())
+    with pytest.raises(DamagedModelError, match=r"graph\.bin has SHA-256"):
+        host.verified_folder(plain_bundle)
+
+
+@pytest.mark.parametrize("name", ["graph.bin", "saved/variables/index", "vocabulary.spm"])
+def test_unpacked_once_damaged_copy(plain_bundle, host_home, tmp_path, caplog, name):
+    """A worker never opens it: the copy is verified by each process, and made again."""
+    archive = pack(plain_bundle, tmp_path)
+    first = host.unpacked_once(plain_bundle.hash, archive)
+    flip(first.file(name))
+    mended = host.unpacked_once(plain_bundle.hash, archive)
+    assert mended.verify().hash == plain_bundle.hash
+    assert "is damaged and is unpacked again" in caplog.text
+    assert name.rpartition("/")[2] in caplog.text
+
+
+def test_unpacked_once_edited_manifest(plain_bundle, host_home, tmp_path):
+    archive = pack(plain_bundle, tmp_path)
+    manifest = host.unpacked_once(plain_bundle.hash, archive).folder / MANIFEST
+    content = manifest.read_bytes()
+    manifest.write_bytes(content.replace(b'"a"', b'"z"'))
+    assert host.unpacked_once(plain_bundle.hash, archive).labels == plain_bundle.labels
+    assert manifest.read_bytes() == content
+
+
+def test_unpacked_once_damaged_archive(plain_bundle, host_home, tmp_path):
+    archive = pack(plain_bundle, tmp_path)
+    flip(host.unpacked_once(plain_bundle.hash, archive).file("graph.bin"))
+    content = archive.read_bytes()
+    archive.write_bytes(content.replace(b"pieces", b"pieceS"))
+    with pytest.raises(DamagedModelError, match=r"Bad CRC-32 for file 'vocabulary\.spm'"):
+        host.unpacked_once(plain_bundle.hash, archive)
 
 
 def test_an_archive_is_unpacked_once_by_many(plain_bundle, host_home, tmp_path):

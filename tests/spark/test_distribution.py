@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ import pytest
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import MANIFEST
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.spark import compat, distribution
 from sparkxlmr.spark.model_ref import ModelRef
@@ -134,11 +137,36 @@ def test_a_stream_under_connect_gets_no_artifacts(bundle, asked):
     assert distribution.distribute(bundle, "path", spark, "float32", stream=True).way == "path"
 
 
-def test_a_path_is_verified_once_and_opened(spark, bundle, own_host):
+def test_a_path_is_verified_each_time_it_is_opened(spark, bundle, tmp_path):
+    """Also where size and time of change are those of the file that was verified."""
     ref = distribution.distribute(bundle, "auto", spark, "float32")
     assert ref == ModelRef(bundle.hash, "path", str(bundle.folder), "float32")
     assert distribution.arrived(ref).hash == bundle.hash
-    assert len(list((own_host / "verified").iterdir())) == 1
+    copy = shutil.copytree(bundle.folder, tmp_path / "copy")
+    ref = replace(ref, place=str(copy))
+    assert distribution.arrived(ref).folder == copy
+    weights = copy / "model.bin"
+    status, content = weights.stat(), bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(DamagedModelError, match=r"model\.bin has SHA-256"):
+        distribution.arrived(ref)
+
+
+def test_a_path_with_an_edited_manifest_is_not_opened(bundle, tmp_path):
+    """The hash that the driver names covers labels, lengths and settings of the tokenizer."""
+    copy = shutil.copytree(bundle.folder, tmp_path / "copy")
+    manifest = bundle.manifest
+    for edited in (
+        replace(manifest, labels=(*manifest.labels[1:], manifest.labels[0])),
+        replace(manifest, max_length=manifest.max_length - 1),
+        replace(manifest, activation="sigmoid"),
+        replace(manifest, tokenizer={**manifest.tokenizer, "settings": {"do_lower_case": True}}),
+    ):
+        (copy / MANIFEST).write_bytes(edited.to_bytes())
+        with pytest.raises(DamagedModelError, match="as on the driver"):
+            distribution.arrived(ModelRef(bundle.hash, "path", str(copy), "float32"))
 
 
 def test_only_an_engine_with_gpus_asks_for_the_devices_of_its_task(bundle, own_host):
