@@ -12,7 +12,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import NotAPresetError, SettingError, SparkxlmrError, WrongTypeError
-from sparkxlmr.runtime.light_input import LightInput
+from sparkxlmr.runtime.light_input import LightInput, is_text
 from sparkxlmr.runtime.local_pipeline import LocalPipeline, prepare_of
 from sparkxlmr.runtime.saved_pipeline import read_pipeline
 from sparkxlmr.runtime.stage_options import Chosen
@@ -161,7 +161,8 @@ class LightPipeline:
         """The results of each column: one dict for a string, a list of dicts for a list.
 
         Args:
-            target: a text, a list of texts, or a list of ids (whole numbers); None counts as empty.
+            target: a text, a list of texts, or a list of ids (whole numbers); None counts as empty, as does a
+                null of pandas (NaN, ``pd.NA``, ``NaT``).
             optional_target: with ids, their texts. Else the second text, or list of them, of a pipeline that
                 reads two (a pair). Or `metadata`, as the second argument without a name.
             metadata: what the documents' metadata hold besides; for a text a dict, for a list of texts a list
@@ -173,7 +174,7 @@ class LightPipeline:
         """
         answers = self.fullAnnotate(target, optional_target, metadata)
         found = [{name: self._results(items) for name, items in row.items()} for row in answers]
-        return found[0] if target is None or isinstance(target, str) else found
+        return found[0] if is_text(target) else found
 
     def fullAnnotate(
         self,

@@ -76,14 +76,15 @@ def share_right(answers: Answers, right: Sequence[int]) -> float:
 
 def with_masks(texts: Sequence[str], mask: str) -> Iterator[str]:
     """Each text with a mask: its own, else in the place of one word that its bytes choose; of a text of few
-    words, which may be one in a script without spaces, in the place of one character.
+    words, which may be one in a script without spaces, in the place of one character. An empty text becomes
+    the mask alone.
 
-    >>> list(with_masks(["Bread, butter and jam.", "雨が降る", "a <mask>"], "<mask>"))
-    ['Bread, butter <mask> jam.', '雨が<mask>る', 'a <mask>']
+    >>> list(with_masks(["Bread, butter and jam.", "雨が降る", "a <mask>", ""], "<mask>"))
+    ['Bread, butter <mask> jam.', '雨が<mask>る', 'a <mask>', '<mask>']
     """
     for text in texts:
-        if mask in text:
-            yield text
+        if mask in text or not text:
+            yield text or mask
             continue
         chosen, words = zlib.crc32(text.encode("utf-8", "surrogatepass")), text.split()
         if len(words) >= _FEW_WORDS:

@@ -22,7 +22,7 @@ from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import use_device
 from sparkxlmr.runtime.embedder import Embedding
 from sparkxlmr.runtime.mask_filler import MaskAnswer
-from sparkxlmr.runtime.messages import receive, send
+from sparkxlmr.runtime.messages import portable, receive, send
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.predictor import Prediction
 
@@ -34,17 +34,26 @@ class ChildPredictor:
     - `precision`, `threads`: as for `Predictor`.
     - `device`: the GPU addresses that the child sees ("0", "0,1"), "" for none.
 
-    Raises what `open_model` raises, EngineError where the child ends before it answers.
+    Raises what `open_model` raises, EngineError where the child ends before or while it answers; the next
+    call then starts another.
     """
 
     def __init__(self, bundle: Bundle, precision: str, threads: int | None, device: str) -> None:
         self._device = device
+        self._bundle = bundle
+        self._opening = (str(bundle.folder), bundle.hash, precision, threads, device)
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        """A new child that has opened the model."""
         # The package may have come as a Spark artifact: on this process's path, not in its environment.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
-        self._ask((str(bundle.folder), bundle.hash, precision, threads, device))
+        self._failed = False
+        self._request(self._opening)
+        return self._process
 
     def logits(self, *arguments: Any) -> Prediction:
         """As `Predictor.logits`."""
@@ -68,9 +77,10 @@ class ChildPredictor:
 
     def close(self) -> None:
         """End the child: it leaves when its input ends."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):  # a child that died has left already
-                self._process.stdin.close()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None and not stream.closed:
+                with contextlib.suppress(OSError):  # a child that died has left already
+                    stream.close()
         self._process.wait()
 
     def __del__(self) -> None:
@@ -78,18 +88,34 @@ class ChildPredictor:
             self.close()
 
     def _ask(self, question: Any) -> Any:
+        """The answer to a call. A child that ended is an error once; the next call starts another."""
+        if self._failed:
+            self.close()
+            self._bundle.verify()
+            self._started()
+        return self._request(question)
+
+    def _request(self, question: Any) -> Any:
         sink, source = self._process.stdin, self._process.stdout
         assert sink is not None
         assert source is not None
         try:
             send(sink, question)
             answer = receive(source)
-        except (BrokenPipeError, EOFError) as error:
+        except Exception as error:
+            # Whatever else it may send belongs to this call, and no later one may receive it.
+            self._failed = True
+            self._process.kill()
             raise EngineError(
                 f"The process that predicts on device {self._device!r} ended ({self._process.wait()})",
                 "it to answer until this worker ends",
-                "look at the executor's stderr for what it said",
+                "look at the executor's stderr for what it said; its memory may be too small",
             ) from error
+        except BaseException:  # an interrupt: the answer would be taken for that of the next call
+            self._failed = True
+            self._process.kill()
+            self._process.wait()
+            raise
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -113,7 +139,7 @@ def serve(source: IO[bytes], sink: IO[bytes]) -> None:
                 method, arguments = question
                 answer = getattr(model, method)(*arguments)
         except Exception as error:
-            answer = error
+            answer = portable(error)
         send(sink, answer)
 
 

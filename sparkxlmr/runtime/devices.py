@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sparkxlmr.errors import EngineError
@@ -19,7 +20,7 @@ from sparkxlmr.errors import EngineError
 _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 _PCI = "PCI_BUS_ID"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
-_CPUINFO = Path("/proc/cpuinfo")
+_CPUINFO, _DEV = Path("/proc/cpuinfo"), Path("/dev")
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _AMPERE = 8  # the first generation of NVIDIA's whose tensor cores take bfloat16
@@ -28,12 +29,7 @@ _log = logging.getLogger(__name__)
 
 def gpu_visible() -> bool:
     """Whether an NVIDIA GPU is here that this process may use; nothing is imported or initialised."""
-    if os.environ.get(_VISIBLE, "all") in ("", "-1"):
-        return False
-    if any(Path("/dev").glob("nvidia[0-9]*")):
-        return True
-    # Windows, and Linux below it, show GPUs in no other way.
-    return "GPU " in _listed_by_tool()
+    return bool(visible_gpus())
 
 
 @functools.cache
@@ -107,19 +103,44 @@ def gpu_has_bfloat16() -> bool:
 def visible_gpus() -> tuple[str, ...]:
     """The NVIDIA GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` or the driver's tool calls them.
 
-    >>> from unittest import mock
-    >>> with mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES="1,0"):
-    ...     visible_gpus()
-    ('1', '0')
+    Empty on a machine without a GPU, whatever the variable names.
     """
-    said = os.environ.get(_VISIBLE)
-    if said is not None:
-        named = [part.strip() for part in said.split(",")]
-        # As CUDA reads it: what stands behind a name that is none does not count.
-        return tuple(itertools.takewhile(lambda name: name not in ("", "-1"), named))
+    nodes = sorted(int(node.name.removeprefix("nvidia")) for node in _DEV.glob("nvidia[0-9]*"))
+    named = os.environ.get(_VISIBLE)
+    if named is not None and not named_gpus(named):
+        return ()
+    # Windows, and Linux below it, show GPUs by the tool alone.
     listed = re.findall(r"^GPU (\d+):", _listed_by_tool(), re.MULTILINE)
-    nodes = sorted(int(node.name.removeprefix("nvidia")) for node in Path("/dev").glob("nvidia[0-9]*"))
-    return tuple(listed or map(str, nodes))
+    if named is None or not (listed or nodes):
+        return tuple(listed or map(str, nodes))
+    uuids = re.findall(r"UUID: ((?:GPU|MIG)-[^)\s]+)", _listed_by_tool())
+    return named_gpus(named, len(listed) or None, uuids or None)
+
+
+def named_gpus(value: str, n_gpus: int | None = None, uuids: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The GPUs that a value of `CUDA_VISIBLE_DEVICES` names, as CUDA reads it.
+
+    CUDA takes indices, and UUIDs of GPUs and of MIG instances (or how they begin), and ignores everything
+    from the first entry on that is none of them.
+
+    Args:
+        value: the variable's value.
+        n_gpus: how many GPUs the machine has; None where that is not known.
+        uuids: UUIDs of the machine's GPUs and MIG instances; None where they are not known.
+
+    >>> named_gpus("1, 0"), named_gpus("0,GPU-5a1,-1,2"), named_gpus("NoDevFiles"), named_gpus("0,7", 2)
+    (('1', '0'), ('0', 'GPU-5a1'), (), ('0',))
+    """
+
+    def is_gpu(entry: str) -> bool:
+        if re.fullmatch(r"[0-9]+", entry):
+            return n_gpus is None or int(entry) < n_gpus
+        # Names of MIG instances of older drivers hold the GPU's UUID and two numbers.
+        is_uuid = re.fullmatch(r"(GPU|MIG)-[0-9A-Za-z/-]+", entry) is not None
+        is_known = uuids is None or "/" in entry or any(uuid.startswith(entry) for uuid in uuids)
+        return is_uuid and is_known
+
+    return tuple(itertools.takewhile(is_gpu, (entry.strip() for entry in value.split(","))))
 
 
 def device_environment(address: str) -> dict[str, str]:

@@ -34,7 +34,7 @@ from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import device_environment, visible_gpus
 from sparkxlmr.runtime.engines import Runner, engine_named
 from sparkxlmr.runtime.host import host_folder
-from sparkxlmr.runtime.messages import receive, send
+from sparkxlmr.runtime.messages import portable, receive, send
 
 #: Processes that compute on each GPU, unless said otherwise. One is kept busy by any number of workers; a
 #: second one needs the model's memory again.
@@ -108,13 +108,16 @@ class SharedRunner:
         try:
             send(self._stream, question)
             answer = receive(self._stream)
-        except (OSError, EOFError) as error:
+        except Exception as error:
             self.close()
             raise EngineError(
                 f"The process that computes on GPU {self._gpu} ended",
                 "it to answer until this worker ends",
                 "look at the driver's stderr for what it said; memory may be short on the GPU",
             ) from error
+        except BaseException:  # an interrupt: the answer would be taken for that of the next call
+            self.close()
+            raise
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -228,7 +231,7 @@ def serve_worker(stream: IO[bytes], models: _Models) -> None:
                 else:
                     answer = runner.run(question)
             except Exception as error:
-                answer = error
+                answer = portable(error)
             send(stream, answer)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sparkxlmr.errors import InputError, WrongTypeError
 
 
@@ -14,7 +16,7 @@ class LightInput:
     """n rows.
 
     Attributes:
-        texts: their texts; None counts as empty.
+        texts: their texts; None counts as empty, as does any null of NumPy or pandas.
         seconds: the second text of each, or None where none were given.
         metadata: for each what its document's metadata hold besides.
     """
@@ -40,7 +42,7 @@ class LightInput:
             second, metadata = None, second
         if isinstance(second, str) and not second:
             second = None  # Spark NLP's own default
-        one = target is None or isinstance(target, str)
+        one = is_text(target)
         first = [target] if one else _listed(target, "target")
         ids: list[Any] | None = None
         if first and all(isinstance(item, int) and not isinstance(item, bool) for item in first):
@@ -49,7 +51,7 @@ class LightInput:
             second = None  # no ids, and the texts of none
         texts = _texts(first, "target")
         seconds = None
-        if second is not None:
+        if not _is_null(second):
             seconds = _texts([second] if one else _listed(second, "optional_target"), "optional_target")
         entries = _entries(metadata, one, len(texts))
         for name, items in (("ids", ids), ("optional_target", seconds), ("metadata", entries)):
@@ -100,11 +102,27 @@ def _listed(value: Any, name: str) -> list[Any]:
 
 def _texts(items: list[Any], name: str) -> list[str | None]:
     for item in items:
-        if item is not None and not isinstance(item, str):
+        if not is_text(item):
             raise WrongTypeError(
                 f"LightPipeline: an item of {name} is a {type(item).__name__}", "text", "convert it to str"
             )
-    return items
+    return [item if isinstance(item, str) else None for item in items]
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is one text: a string, or a null as Python, NumPy or pandas writes it."""
+    return isinstance(value, str) or _is_null(value)
+
+
+def _is_null(value: Any) -> bool:
+    """None, NaN, pandas' NA and NaT; pandas itself is not imported.
+
+    >>> [_is_null(value) for value in (None, float("nan"), np.float32("nan"), np.datetime64("NaT"), 0.0, "")]
+    [True, True, True, True, False, False]
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.generic) and bool(value != value)
 
 
 def _is_metadata(value: Any) -> bool:
@@ -143,8 +161,8 @@ def _entries(metadata: Any, one: bool, n: int) -> list[dict[str, str | None]]:
 def _entry(key: Any, value: Any) -> str | None:
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]
-    if value is None or isinstance(value, str):
-        return value
+    if is_text(value):
+        return value if isinstance(value, str) else None
     raise WrongTypeError(
         f"LightPipeline: metadata[{key!r}] is {value!r:.100}", "a string", "convert it to str"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import signal
 from dataclasses import replace
@@ -12,8 +13,9 @@ import pytest
 from sparkxlmr.errors import DamagedModelError, EngineError, SettingError
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import MANIFEST, Bundle
-from sparkxlmr.runtime.child import ChildPredictor
+from sparkxlmr.runtime.child import ChildPredictor, serve
 from sparkxlmr.runtime.compiler import bundle_for
+from sparkxlmr.runtime.messages import receive, send
 from sparkxlmr.runtime.predictor import Predictor
 
 
@@ -64,3 +66,62 @@ def test_a_child_that_died_says_so(bundle):
     with pytest.raises(EngineError, match="device '0' ended"):
         child.logits(["x"], 16)
     assert child.ended
+    assert child.logits(["x"], 16).logits.shape == (1, 4)
+    assert not child.ended
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"\0" * 5, (99).to_bytes(8, "big") + b"half", (4).to_bytes(8, "big") + b"junk"]
+)
+def test_a_child_that_dies_in_the_middle_of_an_answer(bundle, answer):
+    """An error, and the next call gets an answer of its own from a new child."""
+    child = ChildPredictor(bundle, "float32", 1, "0")
+    expected = child.logits(["x"], 16).logits
+    first = child._process
+    first.stdout.close()
+    first.stdout = io.BytesIO(answer)
+    with pytest.raises(EngineError, match="device '0' ended"):
+        child.logits(["another"], 16)
+    assert child.ended
+    np.testing.assert_allclose(child.logits(["x"], 16).logits, expected, atol=1e-6)
+    assert child._process is not first
+    child.close()
+
+
+def test_an_interrupted_call_leaves_no_answer_for_the_next(bundle, monkeypatch):
+    child = ChildPredictor(bundle, "float32", 1, "0")
+    expected = child.logits(["x"], 16).logits
+
+    def interrupted(source):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sparkxlmr.runtime.child.receive", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            child.logits(["another text"], 16)
+    np.testing.assert_allclose(child.logits(["x"], 16).logits, expected, atol=1e-6)
+    child.close()
+
+
+class Unpicklable(RuntimeError):
+    """As frameworks have them: the constructor takes what pickle does not store."""
+
+    def __init__(self, code, message):
+        super().__init__(f"{code}: {message}")
+
+
+def test_serve_unpicklable_error(monkeypatch, tmp_path):
+    """The child goes on, and the caller gets the text of the error."""
+
+    def fail(*arguments):
+        raise Unpicklable(3, "no memory")
+
+    monkeypatch.setattr("sparkxlmr.runtime.child.use_device", fail)
+    source, sink = io.BytesIO(), io.BytesIO()
+    send(source, (str(tmp_path), "0" * 64, "float32", 1, ""))
+    source.seek(0)
+    serve(source, sink)
+    sink.seek(0)
+    answer = receive(sink)
+    assert isinstance(answer, EngineError)
+    assert "raised Unpicklable: 3: no memory" in str(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import signal
 import threading
@@ -30,7 +31,7 @@ def started(host_home, monkeypatch):
 
     monkeypatch.setattr(gpu_process, "_start", start)
     monkeypatch.setattr(gpu_process, "PATIENCE", 0.3)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(gpu_process, "visible_gpus", lambda: ("0",))
     yield processes
     for process in processes:
         process.kill()
@@ -84,6 +85,19 @@ def test_a_process_that_was_killed_says_so_and_another_takes_its_place(golden_bu
     assert len(started) == 2
 
 
+@pytest.mark.parametrize(
+    "answer", [b"", b"\0" * 5, (99).to_bytes(8, "big") + b"half", (4).to_bytes(8, "big") + b"junk"]
+)
+def test_a_process_that_ends_in_the_middle_of_an_answer(golden_bundles, started, answer):
+    bundle = golden_bundles("openvino")
+    worker = SharedRunner(bundle, "float32", 1)
+    expected = worker.run(batch(1))
+    worker._stream = io.BufferedRWPair(io.BytesIO(answer), io.BytesIO())
+    with pytest.raises(EngineError, match="computes on GPU 0 ended"):
+        worker.run(batch(1))
+    np.testing.assert_allclose(worker.run(batch(1)), expected, atol=1e-6)
+
+
 def test_an_error_comes_back_as_it_is_and_the_process_goes_on(golden_bundles, started, tmp_path):
     bundle = golden_bundles("openvino")
     broken = shutil.copytree(bundle.folder, tmp_path / "broken")
@@ -124,7 +138,7 @@ def test_processes_are_spread_over_the_gpus(plain_bundle, monkeypatch):
         raise ConnectionRefusedError
 
     monkeypatch.setattr(gpu_process, "_connected", connected)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5a")
+    monkeypatch.setattr(gpu_process, "visible_gpus", lambda: ("3", "GPU-5a"))
     for pid in range(8):
         monkeypatch.setattr(gpu_process.os, "getpid", lambda pid=pid: pid)
         with pytest.raises(ConnectionRefusedError):

@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sparkxlmr.errors import InputError, NotAPresetError, SettingError, SparkxlmrError, WrongTypeError
@@ -196,6 +197,25 @@ def test_metadata_and_ids_come_to_the_documents():
 def test_other_arguments_are_refused(arguments, error):
     with pytest.raises(error, match="LightPipeline"):
         light(DOCUMENT).annotate(*arguments)
+
+
+@pytest.mark.parametrize(
+    "null", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, np.datetime64("NaT")], ids=repr
+)
+def test_light_input_null(null):
+    """A null of Python, NumPy or pandas is a null text, alone and in a list, also as a second text."""
+    assert LightInput.of(null).texts == [None]
+    given = LightInput.of(["a", null], [null, "b"], [{"source": null}, {}])
+    assert (given.texts, given.seconds) == (["a", None], [None, "b"])
+    assert given.metadata == [{"source": None}, {}]
+    assert LightInput.of(pd.Series(["a", null], dtype=object)).texts == ["a", None]
+    assert LightInput.of("a", null).seconds is None
+
+
+def test_annotate_null(model):
+    pipeline = light(DOCUMENT, classifier(model))
+    assert pipeline.annotate(float("nan")) == pipeline.annotate(None)
+    assert pipeline.annotate(["a", pd.NA])[1] == pipeline.annotate(None)
 
 
 def test_embeddings_are_given_as_text_if_asked_for():
