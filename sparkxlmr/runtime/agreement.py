@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparkxlmr.presets.output_function import SIGMOID, output_function, scores
 from sparkxlmr.runtime.embedder import Embedder, unit_length
 from sparkxlmr.runtime.mask_filler import MaskFiller
 from sparkxlmr.runtime.predictor import Predictor
@@ -20,13 +21,20 @@ _AT_ONCE = 2048
 _FEW_WORDS = 4
 
 
+#: How far two scores of a model with one class may differ and count as equal, as a share of the range.
+VALUE_TOLERANCE = 0.01
+
+
 @dataclass(frozen=True)
 class Answers:
-    """What a model says about n things: `best` (n,) of the label's id or of the filled-in token, or of an
-    encoder `vectors` float32 (n, hidden) of length 1."""
+    """What a model says about n things: `best` (n,) of the label's id or of the filled-in token, of an
+    encoder `vectors` float32 (n, hidden) of length 1, or of a model with one class `values` float32 (n,), its
+    scores, which lie in a range that is `bounded` to 0 to 1 (sigmoid) or not (identity)."""
 
     best: NDArray[Any] | None = None
     vectors: NDArray[np.float32] | None = None
+    values: NDArray[np.float32] | None = None
+    bounded: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,14 +47,18 @@ class Agreement:
 
 
 def answers_of(reader: Reader, texts: Sequence[str], max_length: int = 128) -> Answers:
-    """A model's answers: a classifier's label of each text, a masked language model's token at each mask, an
-    encoder's vector (the mean of a text's tokens). `max_length`: as the readers take it, at most the model's.
+    """A model's answers: a classifier's label of each text, or its score where it has one class; a masked
+    language model's token at each mask; an encoder's vector (the mean of a text's tokens). `max_length`: as
+    the readers take it, at most the model's.
     """
     length = min(max_length, reader.bundle.max_length)
     parts = [texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE)]
     if isinstance(reader, Predictor):
-        labels = [reader.logits(part, length).logits.argmax(1) for part in parts]
-        return Answers(best=np.concatenate(labels))
+        logits = np.concatenate([reader.logits(part, length).logits for part in parts])
+        if logits.shape[1] > 1:
+            return Answers(best=logits.argmax(1))
+        function = output_function(1, reader.bundle.manifest.activation)
+        return Answers(values=scores(logits, function)[:, 0], bounded=function == SIGMOID)
     if isinstance(reader, MaskFiller):
         texts_masks = (masks for part in parts for masks in reader.fill(part, length, 1))
         tokens = [mask.filled[0].token for masks in texts_masks for mask in masks]
@@ -59,12 +71,19 @@ def answers_of(reader: Reader, texts: Sequence[str], max_length: int = 128) -> A
 def agreement(answers: Answers, reference: Answers) -> Agreement:
     """How far the answers are those of `reference`, which are of the same texts.
 
+    Scores of a model with one class agree where they differ by at most :data:`VALUE_TOLERANCE` of the range:
+    0 to 1 of a sigmoid, else from the lowest to the highest score of the reference.
+
     >>> agreement(Answers(best=np.array([1, 2, 2, 0])), Answers(best=np.array([1, 2, 1, 0]))).share
     0.75
     """
     if answers.vectors is not None and reference.vectors is not None:
         cosines = np.einsum("nh,nh->n", answers.vectors, reference.vectors, dtype=np.float64).clip(-1, 1)
         return Agreement(len(cosines), float(cosines.mean()), float(cosines.min()))
+    if answers.values is not None and reference.values is not None:
+        span = 1.0 if reference.bounded else float(np.ptp(reference.values))
+        near = np.abs(answers.values - reference.values) <= VALUE_TOLERANCE * span
+        return Agreement(len(near), float(near.mean()))
     assert answers.best is not None
     return Agreement(len(answers.best), float(np.mean(answers.best == reference.best)))
 

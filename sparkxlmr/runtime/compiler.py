@@ -108,10 +108,10 @@ def bundle_for(preset: Model, engine: str, precision: str = "float32", quantizat
     cache = folder_in_home(BUNDLES)
     source = form.source(preset)
     folder = cache / f"{source[:32]}-{engine}{form.suffix}-{engine_named(engine).revision}"
-    if (bundle := _cached(folder, source)) is not None:
+    if (bundle := _cached(folder, source, preset)) is not None:
         return bundle
     with locked(folder.with_suffix(".lock")):
-        if (bundle := _cached(folder, source)) is not None:
+        if (bundle := _cached(folder, source, preset)) is not None:
             return bundle
         _log.info("Compiling %s for %s%s; this happens once.", preset.name, engine, form.suffix)
         return compile_bundle(preset, engine, folder, precision, quantization)
@@ -119,7 +119,6 @@ def bundle_for(preset: Model, engine: str, precision: str = "float32", quantizat
 
 def _manifest(preset: Model, engine: str, form: Form, files: dict[str, BundleFile]) -> Manifest:
     assert preset.task_kind is not None
-    task = preset.task if isinstance(preset, Preset) else None
     tokenizer: dict[str, Any] = {"family": preset.family, "file": _VOCABULARY}
     if preset.tokenizer_settings:
         tokenizer["settings"] = dict(preset.tokenizer_settings)
@@ -130,12 +129,18 @@ def _manifest(preset: Model, engine: str, form: Form, files: dict[str, BundleFil
         revision=engine_named(engine).revision,
         precisions=form.precisions(engine),
         max_length=preset.max_length,
-        activation=task.activation if isinstance(task, TextClassifierConfig) else None,
+        activation=_stated_function(preset),
         labels=tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
         tokenizer=tokenizer,
         source=form.source(preset),
         files=files,
     )
+
+
+def _stated_function(preset: Model) -> str | None:
+    """The output function that the model states, None for the usual one of its number of classes."""
+    task = preset.task if isinstance(preset, Preset) else None
+    return task.stated_function if isinstance(task, TextClassifierConfig) else None
 
 
 def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:
@@ -150,15 +155,23 @@ def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:
         return None
     if manifest.task != preset.task_kind:
         return None  # of the whole model, and this is its encoder
-    if manifest.source == form.source(preset) and manifest.revision <= engine_named(engine).revision:
+    is_current = manifest.source == form.source(preset) and _scores_as(manifest, preset)
+    if is_current and manifest.revision <= engine_named(engine).revision:
         return bundle
     _log.info("%s was not compiled by this release from what %s holds; compiling anew.", folder, preset.path)
     return None
 
 
-def _cached(folder: Path, source: str) -> Bundle | None:
+def _scores_as(manifest: Manifest, preset: Model) -> bool:
+    """Whether the manifest names the model's output function; earlier releases did not know identity."""
+    return preset.task_kind != TextClassifierConfig.kind or manifest.activation == _stated_function(preset)
+
+
+def _cached(folder: Path, source: str, preset: Model) -> Bundle | None:
     bundle = Bundle.open_whole(folder)
-    return bundle if bundle is not None and bundle.manifest.source == source else None
+    if bundle is None or bundle.manifest.source != source or not _scores_as(bundle.manifest, preset):
+        return None
+    return bundle
 
 
 def own_folder(preset: Model, engine: str, precision: str = "float32") -> Path:

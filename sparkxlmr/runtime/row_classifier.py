@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparkxlmr.runtime.classification import sigmoid, softmax, top
+from sparkxlmr.presets import output_function
+from sparkxlmr.presets.output_function import SIGMOID
+from sparkxlmr.runtime.classification import top
 from sparkxlmr.text.ragged import Ragged, offsets_of
 
 Floats = NDArray[np.float32]
@@ -46,7 +48,9 @@ class RowOptions:
 
     - `max_length`: tokens of a text at most, the special ones at its ends included.
     - `batch_size`: texts of one engine call at most; None leaves it to the planner's token budget.
-    - `activation`: "softmax" gives one annotation a text, "sigmoid" one for each label above `threshold`.
+    - `activation`: the output function, "softmax", "sigmoid" or "identity" (the logits themselves).
+    - `threshold`: with "sigmoid" each label with a score above it is given; None gives one annotation a text,
+      as the other functions do.
     - `coalesce`: one answer a row, from the mean of its texts' scores.
     - `top`: only so many scores of an annotation are kept: its own label's, then the best of the others; None
       keeps all, in the order of the label ids.
@@ -61,7 +65,7 @@ class RowOptions:
     max_length: int
     batch_size: int | None = None
     activation: str = "softmax"
-    threshold: float = 0.5
+    threshold: float | None = 0.5
     coalesce: bool = False
     top: int | None = None
     lower_case: bool | None = None
@@ -69,6 +73,11 @@ class RowOptions:
     row_logits: bool = False
     pairs: bool = False
     stride: int | None = None
+
+    @property
+    def by_threshold(self) -> bool:
+        """Whether a text gets an annotation for each label above the threshold, and not exactly one."""
+        return self.activation == SIGMOID and self.threshold is not None
 
 
 @dataclass(frozen=True)
@@ -197,7 +206,7 @@ class _Scored:
     def of(cls, answer: Answer, options: RowOptions) -> _Scored:
         """Of a text in windows the mean of what was said about each."""
         logits = np.asarray(answer.logits, np.float32)
-        scores = (sigmoid if options.activation == "sigmoid" else softmax)(logits)
+        scores = output_function.scores(logits, options.activation)
         windows = answer.windows
         if windows is None:
             windows = np.ones(len(logits), np.int64)
@@ -234,7 +243,7 @@ def _answers(scored: _Scored, owner: Ints, source: Ints, n_rows: int, options: R
         scored = scored.of_rows(counts[counts > 0])
         first = np.flatnonzero(np.diff(owner, prepend=-1))
         owner, source = owner[first], source[first]
-    if options.activation == "sigmoid":
+    if options.threshold is not None and options.by_threshold:
         text, label = np.nonzero(scored.scores > options.threshold)
     else:
         # Of equal scores the first label, as Spark NLP takes it.

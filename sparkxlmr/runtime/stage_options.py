@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.output_function import SIGMOID, SOFTMAX, output_function
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.runtime.row_embedder import EmbedOptions
@@ -86,7 +87,7 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
     return RowOptions(
         max_length=length,
         activation=_activation(chosen, bundle),
-        threshold=chosen.get("threshold"),
+        threshold=_threshold(chosen, bundle),
         coalesce=chosen.get("coalesceSentences"),
         top=chosen.get("topScores"),
         row_scores=bool(chosen.get("predictionCol") or chosen.get("probabilityCol")),
@@ -97,12 +98,32 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
     )
 
 
-def _activation(chosen: Chosen, bundle: Bundle) -> Any:
-    """The one that was set, as either of its two settings; else the model's own."""
-    is_set = chosen.is_set("activation") or chosen.is_set("multilabel")
-    if chosen.get("multilabel") or (not is_set and bundle.manifest.activation == "sigmoid"):
-        return "sigmoid"
-    return chosen.get("activation")
+def _activation(chosen: Chosen, bundle: Bundle) -> str:
+    """The output function that was set, by either of its two settings; else the model's own.
+
+    Raises SettingError for a softmax over one class, or a model whose head has another activation.
+    """
+    n_classes = len(bundle.labels)
+    stated = bundle.manifest.activation
+    if chosen.get("multilabel"):
+        stated = SIGMOID
+    elif chosen.is_set("activation"):
+        stated = chosen.get("activation")
+    elif chosen.is_set("multilabel") and n_classes > 1:
+        stated = SOFTMAX
+    try:
+        return output_function(n_classes, stated)
+    except SettingError as error:
+        raise SettingError(f"{chosen.stage}: {error.came}", error.expected, error.remedy) from None
+
+
+def _threshold(chosen: Chosen, bundle: Bundle) -> float | None:
+    """Score above which a label is given; None for a model of one class whose threshold was not set: its one
+    score is always given."""
+    if len(bundle.labels) == 1 and not chosen.is_set("threshold"):
+        return None
+    threshold = chosen.get("threshold")
+    return None if threshold is None else float(threshold)
 
 
 def fill_options(chosen: Chosen, bundle: Bundle) -> FillOptions:

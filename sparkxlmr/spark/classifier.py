@@ -10,6 +10,7 @@ from pyspark.sql.types import CharType, StringType, VarcharType
 
 from sparkxlmr.errors import InputError
 from sparkxlmr.presets.open_model_folder import Model
+from sparkxlmr.presets.output_function import OUTPUT_FUNCTIONS
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.stage_checks import check_labels
 from sparkxlmr.runtime.stage_options import row_options
@@ -41,21 +42,27 @@ class SequenceClassifier(ModelAnnotator):
 
     coalesceSentences = param("One annotation a row, from the mean of its sentences' scores.", bool, False)
     activation = param(
-        "softmax: one label a text. sigmoid: each label with a score above the threshold. Unless set, the"
-        " model's own.",
-        str, "softmax", choices=("softmax", "sigmoid"),
+        "softmax: one label a text. sigmoid: each label with a score above the threshold; of a model with one"
+        " class its score. identity: the logits themselves. Unless set, the model's own.",
+        str, "softmax", choices=OUTPUT_FUNCTIONS,
     )  # fmt: skip
     multilabel = param(
         "True is another way to say activation sigmoid. Where activation is not set, False is one to say"
         " softmax.",
         bool, False,
     )  # fmt: skip
-    threshold = param("Score above which sigmoid gives a label.", float, 0.5, minimum=0.0, maximum=1.0)
+    threshold = param(
+        "Score above which sigmoid gives a label; of a model with one class only where it is set.",
+        float, 0.5, minimum=0.0, maximum=1.0,
+    )  # fmt: skip
     topScores = param(
         "How many scores stand in the metadata: the label's own, then the best others; unset: all.",
         int, minimum=1,
     )  # fmt: skip
-    predictionCol = param("Name of a double column for the label's id; unset or empty: none.", str)
+    predictionCol = param(
+        "Name of a double column for the label's id, or the score of a model with one class; unset or empty:"
+        " none.", str,
+    )  # fmt: skip
     probabilityCol = param("Name of a vector column for the scores in id order; unset or empty: none.", str)
     rawPredictionCol = param("Name of a vector column for the logits in id order; unset or empty: none.", str)
     longTextStrategy = param(
@@ -100,8 +107,9 @@ class SequenceClassifier(ModelAnnotator):
         column = scoring.category_annotations(result, document, bundle.labels, options)
         df = with_annotations(df, self.required("outputCol"), column, self.output_type)
         if self.setting("predictionCol"):
-            values = scoring.prediction(result)
-            df = df.withColumn(self.getPredictionCol(), values.alias("p", metadata=_nominal(bundle.labels)))
+            values = scoring.prediction(result, len(bundle.labels))
+            metadata = _nominal(bundle.labels) if len(bundle.labels) > 1 else {}
+            df = df.withColumn(self.getPredictionCol(), values.alias("p", metadata=metadata))
         if self.setting("probabilityCol"):
             df = df.withColumn(self.getProbabilityCol(), scoring.probability(result, len(bundle.labels)))
         if self.setting("rawPredictionCol"):

@@ -131,7 +131,7 @@ def test_numeric_columns_are_numbers_even_where_there_was_no_text(spark):
         given = answers(options, **empty, row_scores=scores, row_logits=logits)
         df = spark.range(1).withColumn("r", given)
         row = df.select(
-            scoring.prediction(df["r"]).alias("p"),
+            scoring.prediction(df["r"], 2).alias("p"),
             scoring.probability(df["r"], 2).alias("v"),
             scoring.raw_prediction(df["r"], 2).alias("w"),
         ).first()
