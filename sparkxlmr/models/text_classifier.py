@@ -26,6 +26,7 @@ from sparkxlmr.presets.config import (
 from sparkxlmr.presets.contents import Contents, default_labels
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
+from sparkxlmr.text.finite import check_finite
 
 
 class ScoredLabel(NamedTuple):
@@ -145,11 +146,13 @@ class TextClassifier(Task):
 
         Raises:
             SettingError: ``top_k`` below 1, or a softmax over one class.
+            NonFiniteOutputError: the outputs of some texts are NaN or infinite; it has their positions.
         """
         if top_k is not None:
             check_count("top_k", top_k)
         function = self._output_function()
         outputs = self.predict(texts, batch_size=batch_size, verbose=0).astype(np.float32)
+        check_finite(outputs, self.kind)
         scores = outputs if function is None else output_functions.scores(outputs, function)
         names = self.classes or default_labels(self.num_classes)
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :top_k]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sparkxlmr.runtime.embedder import Embedder, unit_length
 from sparkxlmr.runtime.mask_filler import MaskFiller
 from sparkxlmr.runtime.predictor import Predictor
 from sparkxlmr.runtime.reader import Reader
+from sparkxlmr.text.finite import positions_of_rows
 
 # Texts of one call: sorted by length they fill the engine's batches.
 _AT_ONCE = 2048
@@ -49,23 +50,30 @@ class Agreement:
 def answers_of(reader: Reader, texts: Sequence[str], max_length: int = 128) -> Answers:
     """A model's answers: a classifier's label of each text, or its score where it has one class; a masked
     language model's token at each mask; an encoder's vector (the mean of a text's tokens). `max_length`: as
-    the readers take it, at most the model's.
+    the readers take it, at most the model's. Raises NonFiniteOutputError with the positions of texts whose
+    output is NaN or infinite.
     """
     length = min(max_length, reader.bundle.max_length)
-    parts = [texts[start : start + _AT_ONCE] for start in range(0, len(texts), _AT_ONCE)]
     if isinstance(reader, Predictor):
-        logits = np.concatenate([reader.logits(part, length).logits for part in parts])
+        logits = np.concatenate([found.logits for found in _in_parts(reader.logits, texts, length)])
         if logits.shape[1] > 1:
             return Answers(best=logits.argmax(1))
         function = output_function(1, reader.bundle.manifest.activation)
         return Answers(values=scores(logits, function)[:, 0], bounded=function == SIGMOID)
     if isinstance(reader, MaskFiller):
-        texts_masks = (masks for part in parts for masks in reader.fill(part, length, 1))
+        texts_masks = (masks for part in _in_parts(reader.fill, texts, length, 1) for masks in part)
         tokens = [mask.filled[0].token for masks in texts_masks for mask in masks]
         return Answers(best=np.asarray(tokens, object))
     assert isinstance(reader, Embedder)
-    vectors = [unit_length(reader.embed(part, length).vectors) for part in parts]
+    vectors = [unit_length(found.vectors) for found in _in_parts(reader.embed, texts, length)]
     return Answers(vectors=np.concatenate(vectors))
+
+
+def _in_parts(call: Callable[..., Any], texts: Sequence[str], *arguments: Any) -> Iterator[Any]:
+    """What `call(part, *arguments)` returns for each part; positions in errors are those in `texts`."""
+    for start in range(0, len(texts), _AT_ONCE):
+        with positions_of_rows(first=start, unit="text"):
+            yield call(texts[start : start + _AT_ONCE], *arguments)
 
 
 def agreement(answers: Answers, reference: Answers) -> Agreement:

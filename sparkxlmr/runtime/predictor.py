@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.reader import Distinct, Reader
+from sparkxlmr.text.finite import check_finite
 from sparkxlmr.text.tokenizer import FlatEncoded
 
 
@@ -54,7 +55,8 @@ class Predictor(Reader):
 
         Equal texts are computed once. A text's logits do not depend on the others beyond rounding (1e-5 in
         float32). Raises SettingError where `max_length` is beyond the model's or has no room for the special
-        tokens, or `stride` leaves no room for more of the text.
+        tokens, or `stride` leaves no room for more of the text; NonFiniteOutputError, which has the positions
+        of all such texts, where a logit is NaN or infinite.
         """
         self._check_length(max_length)
         distinct: Distinct[Any]
@@ -70,13 +72,17 @@ class Predictor(Reader):
             logits[batch.rows] = self._runner.run(inputs)
         truncated = encoded.truncated
         if counts is None:
-            return Prediction(logits[distinct.rows], truncated[distinct.rows])
+            found = logits[distinct.rows]
+            check_finite(found, self.task)
+            return Prediction(found, truncated[distinct.rows])
         starts = np.cumsum(counts) - counts
         windows = counts[distinct.rows]
         # Of each text the rows of its windows, one after the other.
         before = np.cumsum(windows) - windows
         rows = np.repeat(starts[distinct.rows] - before, windows) + np.arange(windows.sum())
-        return Prediction(logits[rows], truncated[starts[distinct.rows]], windows)
+        found = logits[rows]
+        check_finite(found, self.task, np.repeat(np.arange(len(windows)), windows))
+        return Prediction(found, truncated[starts[distinct.rows]], windows)
 
     def _encoded(
         self,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sparkxlmr.presets import output_function
 from sparkxlmr.presets.output_function import SIGMOID
 from sparkxlmr.runtime.classification import top
+from sparkxlmr.text.finite import positions_of_rows
 from sparkxlmr.text.ragged import Ragged, offsets_of
 
 Floats = NDArray[np.float32]
@@ -181,14 +182,15 @@ def classify_rows(
     owner, source = owner[kept], source[kept]
     if not texts:
         return _no_answers(n_rows)
-    answer = predict(
-        texts,
-        options.max_length,
-        options.batch_size,
-        options.lower_case,
-        [second[row] or "" for row in owner.tolist()] if options.pairs else None,
-        options.stride,
-    )
+    with positions_of_rows(owner):
+        answer = predict(
+            texts,
+            options.max_length,
+            options.batch_size,
+            options.lower_case,
+            [second[row] or "" for row in owner.tolist()] if options.pairs else None,
+            options.stride,
+        )
     return _answers(_Scored.of(answer, options), owner, source, n_rows, options)
 
 
