@@ -39,8 +39,10 @@ class Answer(Protocol):
 
 #: texts, most tokens of a text, most rows of a batch (None: the planner's choice), whether to lower-case
 #: (None: as the preset says), the second texts of pairs (None: no pairs), stride of windows (None: the rest
-#: of a long text is cut off) -> answer
-Predict = Callable[[list[str], int, int | None, bool | None, list[str] | None, int | None], Answer]
+#: of a long text is cut off), most windows of a text (None: all) -> answer
+Predict = Callable[
+    [list[str], int, int | None, bool | None, list[str] | None, int | None, int | None], Answer
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class RowOptions:
     - `pairs`: each text of a row is read together with the row's second text.
     - `stride`: a longer text is read in windows, of which neighbours share so many pieces, and its scores are
       the mean of theirs; None cuts it off.
+    - `max_windows`: windows of a text at most, the first ones; None: all.
     """
 
     max_length: int
@@ -74,6 +77,7 @@ class RowOptions:
     row_logits: bool = False
     pairs: bool = False
     stride: int | None = None
+    max_windows: int | None = None
 
     @property
     def by_threshold(self) -> bool:
@@ -190,6 +194,7 @@ def classify_rows(
             options.lower_case,
             [second[row] or "" for row in owner.tolist()] if options.pairs else None,
             options.stride,
+            options.max_windows,
         )
     return _answers(_Scored.of(answer, options), owner, source, n_rows, options)
 

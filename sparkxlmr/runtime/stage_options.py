@@ -17,6 +17,10 @@ from sparkxlmr.runtime.row_mask_filler import FillOptions
 # has to fit beside them.
 _SPECIAL, _SPECIAL_OF_PAIRS = 2, 4
 
+#: Windows of a text that are read unless `maxWindows` says otherwise: at the usual 128 pieces with a quarter
+#: of them shared about 48,000 pieces, a book of a hundred pages. A text of 5 MB can have 53,000 windows.
+MAX_WINDOWS = 512
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -84,6 +88,7 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
             f"at least {least}, so that a piece of each text fits beside the special ones",
             f"call setMaxSentenceLength({least}) or more",
         )
+    stride = _stride(chosen, length) if chosen.get("longTextStrategy") == "windows" else None
     return RowOptions(
         max_length=length,
         activation=_activation(chosen, bundle),
@@ -93,7 +98,9 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
         row_scores=bool(chosen.get("predictionCol") or chosen.get("probabilityCol")),
         row_logits=bool(chosen.get("rawPredictionCol")),
         pairs=chosen.get("pairCol") is not None,
-        stride=_stride(chosen, length) if chosen.get("longTextStrategy") == "windows" else None,
+        stride=stride,
+        # Absent in what earlier releases saved.
+        max_windows=None if stride is None else int(chosen.get("maxWindows") or MAX_WINDOWS),
         **reading(chosen),
     )
 

@@ -70,8 +70,9 @@ def category_annotations(
 
     begin and end are those of the input annotation, result is the label, metadata holds `sentence` (the
     input's), the scores as text of a float32, `windows` (their number, where texts are read in windows), and
-    `truncated` = "true" where text was cut off. A label that is itself called `sentence`, `windows` or
-    `truncated` keeps its score, as in Spark NLP; the entry it hides is left out.
+    `truncated` = "true" where text was cut off, or had more windows than were read. A label that is itself
+    called `sentence`, `windows` or `truncated` keeps its score, as in Spark NLP; the entry it hides is left
+    out.
     """
     names = F.array(*[F.lit(label) for label in labels])
 
@@ -115,7 +116,7 @@ def _metadata(
         keys, values = F.concat(keys, F.array(F.lit(WINDOWS))), F.concat(values, F.array(n_windows))
     build = _map_of_constant_keys if options.top is None else F.map_from_arrays
     entries = build(keys, values)
-    if TRUNCATED in labels or (options.stride is not None and not options.pairs):
+    if TRUNCATED in labels:
         return entries
     cut = build(F.concat(keys, F.array(F.lit(TRUNCATED))), F.concat(values, F.array(F.lit("true"))))
     return F.when(F.element_at(result["truncated"], position + 1), cut).otherwise(entries)
