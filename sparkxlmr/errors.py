@@ -8,6 +8,8 @@ also derives from the built-in exception that a Python user would expect (``Valu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SparkxlmrError(Exception):
     """Base of all errors that this package raises on purpose.
@@ -28,7 +30,7 @@ class SparkxlmrError(Exception):
             parts.append(f"To mend it: {remedy.rstrip('.')}.")
         super().__init__(" ".join(parts))
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         # The three parts survive pickling: errors travel from Spark's Python workers to the driver.
         return type(self), (self.came, self.expected, self.remedy)
 
@@ -63,6 +65,39 @@ class WeightsError(SparkxlmrError, ValueError):
 
 class EngineError(SparkxlmrError, RuntimeError):
     """An engine is not installed or cannot run this model here."""
+
+
+class NonFiniteOutputError(SparkxlmrError, ArithmeticError):
+    """A model's output for some texts is NaN or infinite, so that no label, token or vector can be given.
+
+    Attributes:
+        task: the kind of the model, for example ``"text_classifier"``.
+        rows: the positions of all such texts or rows, ascending, counted from 0; never their text.
+        unit: what has these positions: ``"text"`` (of a call) or ``"row"``.
+        where: what rows are counted in, for example ``"of partition 3"``.
+        stage: the stage's class name where it is known.
+
+    >>> print(str(NonFiniteOutputError("text_classifier", [4], "row", "of partition 3")).split(". ")[0])
+    The output of the text classifier is NaN or infinite for row 4 of partition 3 (counted from 0)
+    """
+
+    def __init__(
+        self, task: str, rows: Sequence[int], unit: str = "text", where: str = "", stage: str = ""
+    ) -> None:
+        self.task, self.rows, self.unit, self.where, self.stage = task, tuple(rows), unit, where, stage
+        shown = ", ".join(map(str, self.rows[:10])) + (", ..." if len(self.rows) > 10 else "")
+        named = unit if len(self.rows) == 1 else f"{unit}s"
+        place = " ".join(filter(None, (named, shown, where)))
+        came = f"The output of the {task.replace('_', ' ')} is NaN or infinite for {place} (counted from 0)"
+        super().__init__(
+            f"{stage}: {came}" if stage else came,
+            "finite numbers",
+            "compute in float32 where a narrower precision overflows (setPrecision('float32')); where "
+            "float32 does so too, the model is damaged: fetch or train it again",
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        return type(self), (self.task, self.rows, self.unit, self.where, self.stage)
 
 
 class EnvironmentNotReadyError(SparkxlmrError, RuntimeError):

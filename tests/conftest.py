@@ -128,6 +128,42 @@ def tiny_preset(fixtures, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def changed_checkpoint(fixtures, tmp_path_factory):
+    """``changed_checkpoint(name, weights, **config)``: a copy of a fixture's Hugging Face checkpoint, with
+    ``config`` put into its config.json and its weights as the function ``weights`` returns them."""
+    from safetensors.numpy import load_file, save_file
+
+    def changed(name: str, weights: Any = None, **config: Any) -> Path:
+        folder = tmp_path_factory.mktemp("changed") / name
+        shutil.copytree(fixtures / "hugging_face" / name, folder)
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        (folder / "config.json").write_text(json.dumps({**described, **config}), encoding="utf-8")
+        if weights is not None:
+            file = folder / "model.safetensors"
+            save_file(weights(load_file(file)), file, metadata={"format": "pt"})
+        return folder
+
+    return changed
+
+
+@pytest.fixture(scope="session")
+def one_logit_checkpoint(changed_checkpoint):
+    """``one_logit_checkpoint(**config)``: the XLM-R classifier with its first logit alone."""
+
+    def first_logit(weights: dict[str, Any]) -> dict[str, Any]:
+        head = {name: weights[name][:1].copy() for name in weights if name.startswith("classifier.out_proj")}
+        return {**weights, **head}
+
+    def made(**config: Any) -> Path:
+        labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+        return changed_checkpoint("xlmr_sequence_classification", first_logit, **{**labels, **config})
+
+    return made
+
+
+@pytest.fixture(scope="session")
 def spark():
     """One local[2] session for all tests that need no cluster."""
     from pyspark.sql import SparkSession

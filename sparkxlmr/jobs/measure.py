@@ -16,7 +16,7 @@ from sparkxlmr import __version__
 from sparkxlmr.errors import InputError, NotAPresetError
 from sparkxlmr.jobs import local_texts, outcome, report, table_job
 from sparkxlmr.jobs.local_texts import LocalTexts
-from sparkxlmr.presets.measured import LEAST_ANSWERS, Measurement
+from sparkxlmr.presets.measured import LEAST_ANSWERS, SCORES, Measurement
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.open_model_folder import Model
@@ -104,6 +104,7 @@ def _measured(
                 least_cosine=None if found.least is None else round(found.least, 6),
                 accuracy=None if accuracy is None else round(accuracy, 6),
                 reference_accuracy=None if first is None else round(first, 6),
+                compared=SCORES if answers.values is not None else None,
                 texts={"name": texts.name, "sha256": texts.sha256},
                 versions=_versions(engine),
                 machine="a GPU" if gpu and engine != "openvino" else cpu_name(),
@@ -133,10 +134,16 @@ def ways(model: Model, engine: str, gpu: bool) -> Iterator[Way]:
 def _right(model: Model, texts: LocalTexts) -> list[int] | None:
     """The ids of the right labels, -1 for one that the model does not know; None without labels.
 
-    Raises InputError where the model knows none of them.
+    Raises InputError where the model knows none of them, or has one class, whose score is no label.
     """
     if texts.labels is None or model.task_kind != "text_classifier":
         return None
+    if len(model.labels) == 1:
+        raise InputError(
+            f"The model {model.name} has one class: it gives each text a score and no label",
+            "no column of labels",
+            "leave out --label; agreement is measured on the scores",
+        )
     ids = {name: number for number, name in enumerate(model.labels)}
     right = [ids.get(label, -1) for label in texts.labels]
     if max(right) < 0:

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sparkxlmr.errors import NonFiniteOutputError
 from sparkxlmr.models.masked_lm_preprocessor import POSITION_WIDTHS, MaskedLMPreprocessor
 from sparkxlmr.models.preprocessor import rows_of
 from sparkxlmr.text.filled_masks import FilledMask, Gap, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.finite import non_finite_rows
 from sparkxlmr.text.masks import mask_positions, pack_positions, spelled_masks
 from sparkxlmr.text.packing import width_for
 from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
@@ -29,23 +31,32 @@ def fill_masks(
 ) -> list[list[list[FilledMask]]]:
     """For each text one list a mask, of its ``top_k`` best tokens; see ``MaskedLM.fill_mask``."""
     tokenizer = preprocessor.tokenizer.text
-    allowed = _allowed(tokenizer, targets, int(model.output_shape[-1]))
+    allowed = None if targets is None else target_ids(tokenizer, targets)
     encoded = preprocessor.encode((texts,))
     begins = _begins(tokenizer, texts, encoded)
     positions = [list(places) for places in begins]
     found: list[dict[int, list[FilledMask]]] = [{} for _ in texts]
+    bad: set[int] = set()
     best_tokens(np.zeros((0, 1)), top_k)  # a top_k that cannot be is refused even where there is no mask
     for batch in _batches(encoded, positions, max(1, MOST_LOGITS // int(model.output_shape[-1]))):
         features = preprocessor.pack(rows_of(encoded, [i for i, _ in batch]))
         most = max(len(places) for _, places in batch)
         packed, weights = pack_positions([p for _, p in batch], width_for(most, None, POSITION_WIDTHS))
         logits = np.asarray(model.predict_on_batch({**features, "mask_positions": packed}))
-        ids, scores = best_tokens(logits[weights > 0], top_k, allowed)
+        logits = logits[weights > 0]
+        unusable = non_finite_rows(logits, tokenizer.vocabulary_size)
+        if unusable.any():
+            owners = [i for i, places in batch for _ in places]
+            bad |= {i for i, one in zip(owners, unusable, strict=True) if one}
+            continue
+        ids, scores = best_tokens(logits, top_k, allowed, tokenizer.vocabulary_size)
         answers = iter(zip(ids, scores, strict=True))
         for i, places in batch:
             for place in places:
                 gap = Gap.of(tokenizer, texts[i], begins[i][place], encoded.ids[i], place)
                 found[i][place] = filled_masks(tokenizer, gap, *next(answers))
+    if bad:
+        raise NonFiniteOutputError("masked_lm", sorted(bad))
     return [[masks[place] for place in sorted(masks)] for masks in found]
 
 
@@ -61,15 +72,6 @@ def _begins(tokenizer: SentencePieceTokenizer, texts: list[str], encoded: Encode
         masks = spelled_masks(text, tokenizer.mask_token, at, not is_cut, n_made) if at else []
         found.append({position: begin for begin, position in masks})
     return found
-
-
-def _allowed(
-    tokenizer: SentencePieceTokenizer, targets: Sequence[str] | None, n_logits: int
-) -> np.ndarray | None:
-    if targets is not None:
-        return target_ids(tokenizer, targets)
-    # Some models have rows behind the vocabulary, which no token belongs to.
-    return None if n_logits <= tokenizer.vocabulary_size else np.arange(tokenizer.vocabulary_size)
 
 
 def _batches(encoded: Encoded, positions: list[list[int]], most_masks: int) -> Iterator[list[Chunk]]:

@@ -126,7 +126,7 @@ class MaskedLM(Task):
                 the preprocessor's ``sequence_length`` the masks beyond it are not answered.
             top_k: how many tokens for each mask.
             targets: tokens to choose from, as pieces (``"▁Paris"``) or as words of one piece (``"Paris"``);
-                scores stay those among the whole vocabulary.
+                scores stay those among the whole vocabulary (all rows of the model, as in transformers).
 
         Returns:
             For one text a list with one list a mask, in their order, each of ``top_k``
@@ -136,6 +136,7 @@ class MaskedLM(Task):
             SettingError: ``top_k`` below 1, a target that the vocabulary lacks, or a model without
                 preprocessor.
             InputError: something that is no text, or pairs.
+            NonFiniteOutputError: the logits of some texts are NaN or infinite; it has their positions.
 
         >>> model = MaskedLM.from_preset("xlm_roberta_tiny_masked_lm")
         >>> filled = model.fill_mask("The <mask> of the <mask>", top_k=3)

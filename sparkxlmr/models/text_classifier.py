@@ -16,14 +16,21 @@ from sparkxlmr.models.layers import dense
 from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.task import Task
 from sparkxlmr.models.texts import is_one
-from sparkxlmr.presets.config import TextClassifierConfig, check_count, check_dropout
+from sparkxlmr.presets import output_function as output_functions
+from sparkxlmr.presets.config import (
+    TextClassifierConfig,
+    check_count,
+    check_dropout,
+    check_output_function,
+)
 from sparkxlmr.presets.contents import Contents, default_labels
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
+from sparkxlmr.text.finite import check_finite
 
 
 class ScoredLabel(NamedTuple):
-    """One label of a text and its score: a probability where the model answers logits or softmax."""
+    """One label of a text and its score: what the model's output function, or its ``activation``, gives."""
 
     label: str
     score: float
@@ -44,10 +51,14 @@ class TextClassifier(Task):
         hidden_dim: width of the dense layer before the logits.
         dropout: before each of the two dense layers.
         classes: label names in id order, kept in presets.
+        output_function: ``"softmax"``, ``"sigmoid"`` or ``"identity"``, the function by which
+            :meth:`predict_labels` and the Spark stages turn the logits of a model without ``activation`` into
+            scores. None takes the one of transformers: sigmoid for one class, softmax for several.
         compile: whether to compile as ``compile()`` does.
 
     Raises:
-        SettingError: a number that no head can have, or label names that are not one a class.
+        SettingError: a number that no head can have, label names that are not one a class, or an unknown
+            output function.
     """
 
     kind = "text_classifier"
@@ -61,9 +72,12 @@ class TextClassifier(Task):
         hidden_dim: int | None = None,
         dropout: float = 0.0,
         classes: Sequence[str] | None = None,
+        output_function: str | None = None,
         **kwargs: Any,
     ) -> None:
         check_count("num_classes", num_classes)
+        is_linear = keras.activations.get(activation) is keras.activations.linear
+        check_output_function(output_function, None if is_linear else activation)
         check_dropout(dropout)
         if hidden_dim is not None:
             check_count("hidden_dim", hidden_dim)
@@ -97,6 +111,7 @@ class TextClassifier(Task):
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.dropout = dropout
+        self.output_function = output_function
         self.classes = None if classes is None else tuple(map(str, classes))
 
     def compile(
@@ -122,22 +137,23 @@ class TextClassifier(Task):
             texts: one text, a list of texts, or a tuple of two of these for pairs; a dict of integers where
                 there is no preprocessor.
             top_k: None answers a name for each text; a number that many :class:`ScoredLabel` for each, best
-                first. Scores are softmax probabilities of logits; those of an ``activation`` stay as it gave
-                them.
+                first. Scores are the ``output_function`` of logits, by default their softmax, or the sigmoid
+                of a single one; those of an ``activation`` stay as it gave them.
             batch_size: texts run at once; 32 if None.
 
         Returns:
             One answer for one text, else a list of answers.
 
         Raises:
-            SettingError: ``top_k`` below 1.
+            SettingError: ``top_k`` below 1, or a softmax over one class.
+            NonFiniteOutputError: the outputs of some texts are NaN or infinite; it has their positions.
         """
         if top_k is not None:
             check_count("top_k", top_k)
-        scores = self.predict(texts, batch_size=batch_size, verbose=0).astype(np.float32)
-        if self.activation is keras.activations.linear:
-            scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-            scores /= scores.sum(axis=-1, keepdims=True)
+        function = self._output_function()
+        outputs = self.predict(texts, batch_size=batch_size, verbose=0).astype(np.float32)
+        check_finite(outputs, self.kind)
+        scores = outputs if function is None else output_functions.scores(outputs, function)
         names = self.classes or default_labels(self.num_classes)
         best = np.argsort(-scores, axis=-1, kind="stable")[:, :top_k]
         if top_k is None:
@@ -148,6 +164,18 @@ class TextClassifier(Task):
             ]
         return answers[0] if is_one(texts) else answers
 
+    def _output_function(self) -> str | None:
+        """The function from the model's outputs to scores; None where its activation gives them already.
+
+        Raises:
+            SettingError: a softmax over one class.
+        """
+        if self.activation is keras.activations.linear:
+            return output_functions.output_function(self.num_classes, self.output_function)
+        if self.activation is keras.activations.softmax:
+            output_functions.output_function(self.num_classes, output_functions.SOFTMAX)
+        return None
+
     # --- the parts, and presets ---
 
     def head_config(self) -> TextClassifierConfig:
@@ -157,6 +185,7 @@ class TextClassifier(Task):
             hidden_dim=self.hidden_dim,
             activation=None if activation == "linear" else str(activation),
             dropout=self.dropout,
+            output_function=self.output_function,
         )
 
     def head_layers(self) -> dict[str, keras.layers.Layer]:
@@ -171,6 +200,7 @@ class TextClassifier(Task):
             "hidden_dim": self.hidden_dim,
             "dropout": self.dropout,
             "classes": self.classes,
+            "output_function": self.output_function,
         }
 
     def save_to_preset(
@@ -213,4 +243,7 @@ class TextClassifier(Task):
             )
         # Names that only stand in for missing ones are not the model's own.
         own = preset.labels != default_labels(task.num_classes)
-        return {**vars(task), "classes": preset.labels if own else None}
+        head = {**vars(task), "classes": preset.labels if own else None}
+        if asked.get("activation") is not None:
+            head["output_function"] = None  # the caller's activation takes its place
+        return head

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.output_function import OUTPUT_FUNCTIONS
 
 # Far above any model's, and low enough that a spoilt number is refused before lists of that length are made.
 MOST_CLASSES, MOST_LAYERS = 1_000_000, 1_000
@@ -171,9 +172,13 @@ class TextClassifierConfig(TaskConfig):
 
     ``hidden_dim`` is the width of the dense layer before the logits, None where there is none (ALBERT's
     pooler takes its place); ``activation`` is None where the model answers logits, as by default.
+    ``output_function`` is the function that turns these logits into scores (``"softmax"``, ``"sigmoid"`` or
+    ``"identity"``) where the model states one, as regression models and cross-encoders do; None leaves it to
+    :func:`sparkxlmr.presets.output_function.output_function`.
 
     Raises:
-        SettingError: a count below 1, more than 1,000,000 classes, or a dropout outside [0, 1).
+        SettingError: a count below 1, more than 1,000,000 classes, a dropout outside [0, 1), an unknown
+            output function, or one beside an ``activation``.
     """
 
     kind: ClassVar[str] = "text_classifier"
@@ -182,12 +187,19 @@ class TextClassifierConfig(TaskConfig):
     hidden_dim: int | None
     activation: str | None = None
     dropout: float = 0.0
+    output_function: str | None = None
 
     def __post_init__(self) -> None:
         check_count("num_classes", self.num_classes, MOST_CLASSES)
         if self.hidden_dim is not None:
             check_count("hidden_dim", self.hidden_dim)
         check_dropout(self.dropout)
+        check_output_function(self.output_function, self.activation)
+
+    @property
+    def stated_function(self) -> str | None:
+        """The function that turns logits into scores as far as the model states one, else None."""
+        return self.activation or self.output_function
 
 
 @dataclass(frozen=True)
@@ -239,4 +251,22 @@ def check_activation(value: str, known: tuple[str, ...] = ACTIVATIONS) -> None:
     if value not in known:
         raise SettingError(
             f"activation is {value!r:.100}", f"one of {', '.join(map(repr, known))}", "pass one of them"
+        )
+
+
+def check_output_function(function: object, activation: object) -> None:
+    """Raise SettingError for an unknown output function, or one beside a Keras ``activation``."""
+    if function is None:
+        return
+    if function not in OUTPUT_FUNCTIONS:
+        raise SettingError(
+            f"output_function is {function!r:.100}",
+            f"one of {', '.join(map(repr, OUTPUT_FUNCTIONS))}",
+            "pass one of them, or None for the usual one",
+        )
+    if activation is not None:
+        raise SettingError(
+            f"activation is {activation!r:.100} and output_function is {function!r}",
+            "one of the two: the model outputs either scores or logits",
+            "leave activation out; the model then outputs logits",
         )

@@ -18,6 +18,7 @@ from sparkxlmr.presets.config import (
 )
 from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH, Description, default_labels, masking_of
 from sparkxlmr.presets.keras_hub import read_json
+from sparkxlmr.presets.output_function import IDENTITY, SIGMOID, SOFTMAX, output_function
 from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
 from sparkxlmr.text.families import tokenizer_for
 
@@ -89,7 +90,17 @@ _PLAIN_OF_ALL = {"position_embedding_type": "absolute", "pruned_heads": {}}
 # Hugging Face's defaults of its slow AlbertTokenizer.
 ALBERT_NORMALIZATION = {"do_lower_case": True, "keep_accents": False, "remove_space": True}
 MULTI_LABEL = "multi_label_classification"
-PROBLEM_TYPES = ("single_label_classification", MULTI_LABEL, "regression")
+REGRESSION = "regression"
+PROBLEM_TYPES = ("single_label_classification", MULTI_LABEL, REGRESSION)
+# Where sentence-transformers keeps the output function of a cross-encoder, from version 4 on and before.
+CROSS_ENCODER, CROSS_ENCODER_FUNCTION = "sentence_transformers", "activation_fn"
+OLD_CROSS_ENCODER_FUNCTION = "sbert_ce_default_activation_function"
+TORCH_IDENTITY = "torch.nn.modules.linear.Identity"
+_TORCH_FUNCTIONS = {
+    TORCH_IDENTITY: IDENTITY,
+    "torch.nn.modules.activation.Sigmoid": SIGMOID,
+    "torch.nn.modules.activation.Softmax": SOFTMAX,
+}
 
 
 def is_checkpoint(document: Mapping[str, Any]) -> bool:
@@ -101,7 +112,8 @@ def describe(folder: Path) -> Description:
     """What ``config.json`` and ``tokenizer_config.json`` of a checkpoint say.
 
     ``problem_type`` ``multi_label_classification`` gives the activation ``"sigmoid"``, which is how
-    transformers scores such a model; any other classifier answers logits.
+    transformers scores such a model; any other classifier answers logits. ``problem_type`` ``regression`` and
+    a cross-encoder that names ``Identity`` give the output function ``"identity"``.
 
     Raises:
         NotAPresetError: another architecture, a variant of it that is not known here, or tokens that were
@@ -186,13 +198,7 @@ def _encoder(document: Mapping[str, Any], architecture: Architecture, path: Path
 def _classifier(
     document: Mapping[str, Any], config: BackboneConfig, num_classes: int, path: Path
 ) -> TextClassifierConfig:
-    problem = document.get("problem_type")
-    if problem is not None and problem not in PROBLEM_TYPES:
-        raise NotAPresetError(
-            f"{path} has problem_type {problem!r}",
-            f"one of {', '.join(map(repr, PROBLEM_TYPES))}",
-            "mend the checkpoint's config.json",
-        )
+    activation, function = _scored_by(document, num_classes, path)
     pooled = isinstance(config, AlbertConfig)  # the pooler stands before the logits
     key, default = ("classifier_dropout_prob", 0.1) if pooled else ("classifier_dropout", config.dropout)
     dropout = document.get(key)
@@ -200,13 +206,55 @@ def _classifier(
         return TextClassifierConfig(
             num_classes=num_classes,
             hidden_dim=None if pooled else config.hidden_dim,
-            activation="sigmoid" if problem == MULTI_LABEL else None,
+            activation=activation,
             dropout=default if dropout is None else dropout,
+            output_function=function,
         )
     except TypeError as error:
         raise NotAPresetError(
             f"{path} has {key} {dropout!r}", "a number", "mend the checkpoint's config.json"
         ) from error
+
+
+def _scored_by(
+    document: Mapping[str, Any], num_classes: int, path: Path
+) -> tuple[str | None, str | None]:
+    """Return the head's Keras activation and its output function, None for the usual one.
+
+    A function that a cross-encoder names comes before ``problem_type``, as in sentence-transformers. Its name
+    is looked up in a table, never imported. ``Identity`` over several logits is what sentence-transformers
+    writes for every such model; as in transformers' pipeline it does not keep them from a softmax.
+    """
+    problem = document.get("problem_type")
+    if problem is not None and problem not in PROBLEM_TYPES:
+        raise NotAPresetError(
+            f"{path} has problem_type {problem!r}",
+            f"one of {', '.join(map(repr, PROBLEM_TYPES))}",
+            "mend the checkpoint's config.json",
+        )
+    named = _cross_encoder_function(document, num_classes, path)
+    if named == IDENTITY and num_classes > 1:
+        named = None
+    function = named or {MULTI_LABEL: SIGMOID, REGRESSION: IDENTITY}.get(str(problem))
+    if function == SIGMOID and (num_classes > 1 or problem == MULTI_LABEL):
+        return SIGMOID, None
+    return None, None if function == output_function(num_classes) else function
+
+
+def _cross_encoder_function(document: Mapping[str, Any], num_classes: int, path: Path) -> str | None:
+    section = document.get(CROSS_ENCODER)
+    name = section.get(CROSS_ENCODER_FUNCTION) if isinstance(section, Mapping) else None
+    name = document.get(OLD_CROSS_ENCODER_FUNCTION) if name is None else name
+    if name is None:
+        return None
+    function = _TORCH_FUNCTIONS.get(name) if isinstance(name, str) else None
+    if function is None or (function == SOFTMAX and num_classes == 1):
+        raise NotAPresetError(
+            f"{path} names the output function {name!r:.100} for {num_classes} labels",
+            f"one of {', '.join(sorted(_TORCH_FUNCTIONS))} (Softmax for several labels only)",
+            "use another checkpoint, or name the function in its config.json that it was trained with",
+        )
+    return function
 
 
 def _labels(document: Mapping[str, Any], path: Path) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from sparkxlmr.errors import SettingError
 from sparkxlmr.presets import hugging_face, hugging_face_weights, tables
 from sparkxlmr.presets.config import AlbertConfig, MaskedLMConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, default_labels
+from sparkxlmr.presets.output_function import IDENTITY, OUTPUT_FUNCTIONS, SIGMOID, output_function
 from sparkxlmr.presets.writer import write_json, write_whole
 
 SPECIAL_TOKENS = "special_tokens_map.json"
@@ -58,15 +59,17 @@ def export_checkpoint(folder: str | PathLike[str], contents: Contents) -> Path:
 
     ``config.json``, ``model.safetensors`` (float32), and for a model with a tokenizer its SentencePiece
     model, ``tokenizer_config.json`` and ``special_tokens_map.json``. transformers answers logits, whatever
-    the head's activation is; ``"sigmoid"`` becomes the ``problem_type`` ``multi_label_classification``. An
-    XLM-R encoder is written without the pooler that transformers has and nothing here reads.
+    the head's activation is; ``"sigmoid"`` becomes the ``problem_type`` ``multi_label_classification``, and
+    the output function ``"identity"`` becomes ``regression`` (and what cross-encoders read). An XLM-R encoder
+    is written without the pooler that transformers has and nothing here reads.
 
     Returns:
         The folder.
 
     Warns:
         UserWarning: transformers cannot compute or tokenize quite the same: a masked language model's head
-            with numbers of its own, or ALBERT's tokenizer on raw texts.
+            with numbers of its own, a classifier's activation that transformers does not have, or ALBERT's
+            tokenizer on raw texts.
 
     Raises:
         WeightsError: weights are missing, unused or of another shape.
@@ -162,9 +165,27 @@ def _classifier(contents: Contents, task: TextClassifierConfig) -> dict[str, Any
         "label2id": {str(label): i for i, label in enumerate(labels)},
         "classifier_dropout_prob" if pooled else "classifier_dropout": task.dropout,
     }
-    if task.activation == "sigmoid":
-        found["problem_type"] = hugging_face.MULTI_LABEL
-    return found
+    return found | _output_function(task)
+
+
+def _output_function(task: TextClassifierConfig) -> dict[str, Any]:
+    """The entries of ``config.json`` by which transformers and sentence-transformers choose the function."""
+    usual = output_function(task.num_classes)
+    if task.activation not in (None, *OUTPUT_FUNCTIONS):
+        warnings.warn(
+            f"The head's activation is {task.activation}, which transformers does not have: the checkpoint "
+            f"is written without it, and its scores are the {usual} of the logits. To keep the activation, "
+            "write a preset (save_to_preset).",
+            stacklevel=5,
+        )
+        return {}
+    function = output_function(task.num_classes, task.stated_function)
+    if function == SIGMOID and (task.activation is not None or function != usual):
+        return {"problem_type": hugging_face.MULTI_LABEL}
+    if function == IDENTITY:
+        section = {hugging_face.CROSS_ENCODER_FUNCTION: hugging_face.TORCH_IDENTITY}
+        return {"problem_type": hugging_face.REGRESSION, hugging_face.CROSS_ENCODER: section}
+    return {}
 
 
 def _warn_of_the_head(contents: Contents, task: MaskedLMConfig) -> None:

@@ -28,6 +28,7 @@ from sparkxlmr.presets.contents import (
     default_labels,
     masking_of,
 )
+from sparkxlmr.presets.output_function import OUTPUT_FUNCTIONS
 from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
 
 CONFIG, TASK, PREPROCESSOR, TOKENIZER = "config.json", "task.json", "preprocessor.json", "tokenizer.json"
@@ -39,6 +40,7 @@ RECORDED = "weights_sha256"
 # differ from its own, label names in task.json, a tokenizer's settings in tokenizer.json.
 ENCODER_EXTRAS = ("layer_norm_epsilon", "activation", "attention_dropout")
 HEAD_EXTRAS = ("activation", "layer_norm_epsilon")
+OUTPUT_FUNCTION = "output_function"  # of a classifier, at the top level of task.json
 CLASSES, NORMALIZATION = "classes", "normalization"
 
 TASK_CLASSES = {"text_classifier": "TextClassifier", "masked_lm": "MaskedLM"}
@@ -144,7 +146,7 @@ def _task_config(
                 _known("activation", given["activation"], ACTIVATIONS, path)
             standard = MaskedLMConfig.of_keras_hub(config)
             return MaskedLMConfig(**{**{name: getattr(standard, name) for name in HEAD_EXTRAS}, **given})
-        return _classifier_config(_inner(document, path), config, path)
+        return _classifier_config(_inner(document, path), document.get(OUTPUT_FUNCTION), config, path)
     except (KeyError, TypeError) as error:
         raise NotAPresetError(
             f"{path} lacks or spoils a number of the head: {error}",
@@ -153,7 +155,9 @@ def _task_config(
         ) from error
 
 
-def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig, path: Path) -> TextClassifierConfig:
+def _classifier_config(
+    inner: Mapping[str, Any], function: Any, config: BackboneConfig, path: Path
+) -> TextClassifierConfig:
     activation = inner.get("activation")
     if isinstance(activation, Mapping):  # some Keras versions write a function as {"class_name": ..., ...}
         activation = activation.get("config")
@@ -161,12 +165,15 @@ def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig, path: P
         activation = None
     else:
         _known("activation", activation, HEAD_ACTIVATIONS, path)
+    if function is not None:
+        _known(OUTPUT_FUNCTION, function, OUTPUT_FUNCTIONS, path)
     pooled = isinstance(config, AlbertConfig)  # the pooler stands before the logits
     return TextClassifierConfig(
         num_classes=inner["num_classes"],
         hidden_dim=None if pooled else inner.get("hidden_dim") or config.hidden_dim,
         activation=activation,
         dropout=inner.get("dropout", 0.1 if pooled else 0.0),
+        output_function=function,
     )
 
 

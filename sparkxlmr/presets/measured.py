@@ -21,6 +21,8 @@ from sparkxlmr.presets.keras_hub import read_json
 MEASURED = "measured.json"
 FORMAT = 1
 REFERENCE = "float32"
+#: what `compared` says of a model with one class
+SCORES = "scores"
 #: Least share of answers that are float32's (of an encoder: mean cosine of its vectors with float32's).
 LEAST_AGREEMENT = {"bfloat16": 0.999, "float16": 0.999, "int8": 0.995}
 #: By how much accuracy may be lower than float32's.
@@ -42,6 +44,7 @@ class Measurement:
         agreement: share of the answers that are float32's; of an encoder the mean cosine of its vectors with
             float32's.
         least_cosine: of an encoder the lowest cosine, else None.
+        compared: ``"scores"`` where agreement is that of a one-class model's scores, else None.
         accuracy, reference_accuracy: share of right answers, and float32's; None where no labels were given.
         texts: name and sha256 of the file of texts.
         versions: of what computed, by name; machine: the CPU or GPU.
@@ -56,6 +59,7 @@ class Measurement:
     revision: int = 0
     quantization: str | None = None
     least_cosine: float | None = None
+    compared: str | None = None
     accuracy: float | None = None
     reference_accuracy: float | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -141,6 +145,7 @@ def measured_in(folder: Path, model: str) -> Measured:
 def _row(entries: Any, path: Path) -> Measurement:
     kinds: dict[str, tuple[type, ...]] = {
         **dict.fromkeys(("task", "engine", "precision", "source", "quantization", "machine"), (str,)),
+        "compared": (str,),
         **dict.fromkeys(("agreement", "least_cosine", "accuracy", "reference_accuracy"), (float, int)),
         **dict.fromkeys(("texts", "versions"), (dict,)),
         **dict.fromkeys(("answers", "revision"), (int,)),

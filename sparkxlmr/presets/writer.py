@@ -193,6 +193,7 @@ def _encoder_extras(contents: Contents) -> dict[str, Any]:
 
 
 def _head_extras(contents: Contents) -> dict[str, Any]:
+    """The numbers of a masked language model's head that are not those which keras-hub fixes."""
     if not isinstance(contents.task, MaskedLMConfig):
         return {}
     standard = MaskedLMConfig.of_keras_hub(contents.config)
@@ -244,6 +245,8 @@ def _write_jsons(folder: Path, contents: Contents) -> None:
         write_json(folder / keras_hub.PREPROCESSOR, preprocessor)
     if contents.task is not None:
         extras = _head_extras(contents)
+        if isinstance(contents.task, TextClassifierConfig) and contents.task.output_function is not None:
+            extras[keras_hub.OUTPUT_FUNCTION] = contents.task.output_function
         if contents.labels is not None:
             extras[keras_hub.CLASSES] = [str(label) for label in contents.labels]
         write_json(folder / keras_hub.TASK, {**_task(contents, backbone, preprocessor), **extras})

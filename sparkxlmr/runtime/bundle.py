@@ -54,8 +54,9 @@ class Manifest:
       weights are int8).
     - `max_length`: tokens of the longest text the model takes, special tokens included.
     - `labels`: names of a classifier's classes in the order of the logits; none of another task.
-    - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``), or
-      None.
+    - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``,
+      ``"identity"``), or None: by the number of labels
+      (:func:`sparkxlmr.presets.output_function.output_function`).
     - `tokenizer`: `{"family": ..., "file": logical name}`, and under `"settings"` the family's own (names to
       plain values) where the preset has any.
     - `source`: content hash of the preset this was compiled from (int8: and of how it was quantised);

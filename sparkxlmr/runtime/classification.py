@@ -8,37 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.output_function import sigmoid, softmax
+
+__all__ = ["sigmoid", "softmax", "top"]
 
 Floats = NDArray[np.float32]
 #: so many best labels are looked for one after the other
 _FEW = 8
-
-
-def softmax(logits: Floats) -> Floats:
-    """Scores that sum to 1 over the last axis; the largest logit is subtracted first, so nothing overflows.
-
-    `logits` is float32 of shape (..., classes); so is the result.
-
-    >>> softmax(np.array([[1000.0, 1000.0]], np.float32)).tolist()
-    [[0.5, 0.5]]
-    """
-    logits = np.asarray(logits, np.float32)
-    if logits.size == 0:
-        return logits.copy()
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """A score between 0 and 1 for every label on its own (multi-label models); float32 in, float32 out.
-
-    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0], np.float32)).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    logits = np.asarray(logits, np.float32)
-    # exp of a number that is never positive: no overflow on either side.
-    small = np.exp(-np.abs(logits))
-    return (np.where(logits >= 0, 1, small) / (1 + small)).astype(np.float32)
 
 
 def top(

@@ -131,7 +131,6 @@ def _manifest(preset: Model, engine: str, form: Form, files: dict[str, BundleFil
 def _of_preset(preset: Model) -> dict[str, Any]:
     """The fields of a manifest that come from the preset alone, whatever the engine."""
     assert preset.task_kind is not None
-    task = preset.task if isinstance(preset, Preset) else None
     tokenizer: dict[str, Any] = {"family": preset.family, "file": _VOCABULARY}
     if preset.tokenizer_settings:
         tokenizer["settings"] = dict(preset.tokenizer_settings)
@@ -139,10 +138,16 @@ def _of_preset(preset: Model) -> dict[str, Any]:
         "family": preset.family,
         "task": preset.task_kind,
         "max_length": preset.max_length,
-        "activation": task.activation if isinstance(task, TextClassifierConfig) else None,
+        "activation": _stated_function(preset),
         "labels": tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
         "tokenizer": tokenizer,
     }
+
+
+def _stated_function(preset: Model) -> str | None:
+    """The output function that the model states, None for the usual one of its number of classes."""
+    task = preset.task if isinstance(preset, Preset) else None
+    return task.stated_function if isinstance(task, TextClassifierConfig) else None
 
 
 def _own_bundle(preset: Model, engine: str, form: Form) -> Bundle | None:

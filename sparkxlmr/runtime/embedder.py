@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.reader import Distinct, Reader
+from sparkxlmr.text.finite import check_finite
 
 #: Ways to make one vector of a text, by their place in what an engine answers.
 POOLINGS = ("cls", "mean")
@@ -48,7 +49,8 @@ class Embedder(Reader):
         - `lower_case`: whether texts are lower-cased first; None as the preset says.
 
         Equal texts are computed once. Raises SettingError where `max_length` is beyond the model's or below
-        2, or `pooling` is another.
+        2, or `pooling` is another; NonFiniteOutputError, which has the positions of all such texts, where a
+        vector has NaN or infinity.
         """
         self._check_length(max_length)
         if pooling not in POOLINGS:
@@ -62,7 +64,10 @@ class Embedder(Reader):
             pooled = self._runner.run(inputs)[:, POOLINGS.index(pooling)]
             if not vectors.size:
                 vectors = np.zeros((len(distinct.texts), pooled.shape[1]), np.float32)
-            vectors[batch.rows] = unit_length(pooled) if normalize else pooled
+            vectors[batch.rows] = pooled
+        check_finite(vectors[distinct.rows], self.task)
+        if normalize:
+            vectors = unit_length(vectors)
         return Embedding(vectors[distinct.rows], encoded.truncated[distinct.rows])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sparkxlmr.errors import WrongTypeError
+from sparkxlmr.errors import NonFiniteOutputError, WrongTypeError
 from sparkxlmr.runtime.local_stages import STAGES, Plan, Prepare, Table
 from sparkxlmr.runtime.stage_record import StageRecord
 from sparkxlmr.text.annotation import Annotation
@@ -42,7 +42,9 @@ class LocalPipeline:
             )
         plan = Plan()
         prepared = [(prepare_of(record), record) for record in records]
-        self._steps = [prepare(record, plan) for prepare, record in prepared if prepare is not None]
+        self._steps = [
+            (record.name, prepare(record, plan)) for prepare, record in prepared if prepare is not None
+        ]
         #: the plain columns that are read, in order: the texts, and the second ones of pairs
         self.texts: tuple[str, ...] = tuple(plan.texts)
         #: the annotation columns that come out, with their annotator types
@@ -58,10 +60,16 @@ class LocalPipeline:
         Args:
             texts: a column for each name of `texts`, n texts each.
             metadata: n times what a document's metadata hold besides.
+
+        Raises:
+            NonFiniteOutputError: a model's output for some rows is NaN or infinite; it has their positions.
         """
         table = Table(texts, metadata)
-        for step in self._steps:
-            step(table)
+        for stage, step in self._steps:
+            try:
+                step(table)
+            except NonFiniteOutputError as error:
+                raise NonFiniteOutputError(error.task, error.rows, error.unit, error.where, stage) from None
         return [
             {name: rows[number] for name, rows in table.columns.items()} for number in range(len(metadata))
         ]

@@ -23,7 +23,7 @@ from sparkxlmr.runtime.row_annotations import categories, filled_masks, sentence
 from sparkxlmr.runtime.row_classifier import classify_rows
 from sparkxlmr.runtime.row_embedder import embed_rows
 from sparkxlmr.runtime.row_mask_filler import fill_rows
-from sparkxlmr.runtime.stage_checks import check_labels, no_model
+from sparkxlmr.runtime.stage_checks import check_labels, existing_column, no_model
 from sparkxlmr.runtime.stage_options import embedding_options, fill_options, row_options
 from sparkxlmr.runtime.stage_record import StageRecord
 from sparkxlmr.text.annotate import Finder, documents, sentences, tokens, valid_text
@@ -50,6 +50,12 @@ class Table:
     metadata: Sequence[Mapping[str, str | None]]
     columns: dict[str, Rows] = field(default_factory=dict)
 
+    def put(self, name: str, rows: Rows) -> None:
+        """Add a column, in the place of one whose name differs in case only."""
+        for other in [other for other in self.columns if other.lower() == name.lower()]:
+            del self.columns[other]
+        self.columns[name] = rows
+
 
 @dataclass
 class Plan:
@@ -71,6 +77,22 @@ class Plan:
             return name
         alike = [column for column in self.types if column.lower() == name.lower()]
         return alike[0] if len(alike) == 1 else None
+
+    def makes(self, record: StageRecord, kind: str) -> str:
+        """Note the stage's output column, of annotator type `kind`; returns its name.
+
+        Raises:
+            SettingError: outputCol is not set.
+            InputError: the column exists already and the stage does not overwrite columns. Names are compared
+                without case, as Spark's sessions do unless told otherwise.
+        """
+        name: str = required(record, "outputCol")
+        alike = [other for other in (*self.types, *self.texts) if other.lower() == name.lower()]
+        if alike and not record.chosen.get("overwriteColumns"):
+            raise existing_column(record.name, "outputCol", name)
+        self.types = {other: known for other, known in self.types.items() if other not in alike}
+        self.types[name] = kind
+        return name
 
 
 Step = Callable[[Table], None]
@@ -123,7 +145,7 @@ def input_columns(
 def assembled(record: StageRecord, plan: Plan) -> Step:
     """DocumentAssembler. The rows' own metadata go to the first one of a pipeline."""
     first = not plan.types
-    name, output = required(record, "inputCol"), required(record, "outputCol")
+    name = required(record, "inputCol")
     if plan.find(name) is not None:
         raise InputError(
             f"{record.name}: inputCol {name!r} holds annotations",
@@ -132,13 +154,14 @@ def assembled(record: StageRecord, plan: Plan) -> Step:
         )
     text = plan.reads_text(name)
     mode = record.chosen.get("cleanupMode") or "disabled"
-    plan.types[output] = DOCUMENT
+    output = plan.makes(record, DOCUMENT)
 
     def step(table: Table) -> None:
-        table.columns[output] = [
+        rows = [
             documents(text, mode, metadata if first else None)
             for text, metadata in zip(table.texts[text], table.metadata, strict=True)
         ]
+        table.put(output, rows)
 
     return step
 
@@ -154,12 +177,11 @@ def cut(
 
     def prepare(record: StageRecord, plan: Plan) -> Step:
         source = input_columns(record, plan, (DOCUMENT,))[DOCUMENT]
-        output = required(record, "outputCol")
         find = finder(rules(record.chosen))
-        plan.types[output] = kind
+        output = plan.makes(record, kind)
 
         def step(table: Table) -> None:
-            table.columns[output] = [pieces(row, find) for row in table.columns[source]]
+            table.put(output, [pieces(row, find) for row in table.columns[source]])
 
         return step
 
@@ -169,19 +191,19 @@ def cut(
 def classified(record: StageRecord, plan: Plan) -> Step:
     """The sequence classifiers: all texts of all rows in one plan of engine calls."""
     source = input_columns(record, plan, (DOCUMENT,), (TOKEN,))[DOCUMENT]
-    output, pair = required(record, "outputCol"), record.chosen.get("pairCol")
+    pair = record.chosen.get("pairCol")
     bundle, reader = opened(record, "text_classifier")
     check_labels(record.name, record.chosen.model, bundle.labels)
     options = row_options(record.chosen, bundle)
     seconds = None if pair is None else second_texts(record, plan, pair)
-    plan.types[output] = CATEGORY
+    output = plan.makes(record, CATEGORY)
     model: Any = reader
 
     def step(table: Table) -> None:
         rows = table.columns[source]
         second = None if seconds is None else seconds(table)
         answers = classify_rows(results(rows), model.logits, options, second)
-        table.columns[output] = categories(rows, answers, bundle.labels, options)
+        table.put(output, categories(rows, answers, bundle.labels, options))
 
     return step
 
@@ -204,18 +226,17 @@ def second_texts(record: StageRecord, plan: Plan, name: str) -> Callable[[Table]
 def filled(record: StageRecord, plan: Plan) -> Step:
     """The masked language models."""
     source = input_columns(record, plan, (DOCUMENT,), (TOKEN,))[DOCUMENT]
-    output = required(record, "outputCol")
     bundle, reader = opened(record, "masked_lm")
     options = fill_options(record.chosen, bundle)
     if options.targets is not None and record.model is not None:
         # Refused here, before there is a text.
         target_ids(record.model.text_tokenizer(), options.targets)
-    plan.types[output] = TOKEN
+    output = plan.makes(record, TOKEN)
     model: Any = reader
 
     def step(table: Table) -> None:
         rows = table.columns[source]
-        table.columns[output] = filled_masks(rows, fill_rows(results(rows), model.fill, options))
+        table.put(output, filled_masks(rows, fill_rows(results(rows), model.fill, options)))
 
     return step
 
@@ -223,17 +244,16 @@ def filled(record: StageRecord, plan: Plan) -> Step:
 def embedded(record: StageRecord, plan: Plan) -> Step:
     """The sentence embeddings."""
     source = input_columns(record, plan, (DOCUMENT,), (TOKEN,))[DOCUMENT]
-    output = required(record, "outputCol")
     bundle, reader = opened(record, Encoder.kind)
     dimension = record.model.dimension if record.model is not None else None
     options = embedding_options(record.chosen, bundle, dimension)
-    plan.types[output] = SENTENCE_EMBEDDINGS
+    output = plan.makes(record, SENTENCE_EMBEDDINGS)
     model: Any = reader
 
     def step(table: Table) -> None:
         rows = table.columns[source]
         answers = embed_rows(results(rows), model.embed, options)
-        table.columns[output] = sentence_embeddings(rows, answers)
+        table.put(output, sentence_embeddings(rows, answers))
 
     return step
 

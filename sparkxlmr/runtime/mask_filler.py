@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sparkxlmr.errors import NonFiniteOutputError
 from sparkxlmr.runtime.planner import Batch
 from sparkxlmr.runtime.reader import Distinct, Inputs, Reader
 from sparkxlmr.text.filled_masks import FilledMask, Gap, best_tokens, filled_masks, target_ids
+from sparkxlmr.text.finite import non_finite_rows
 from sparkxlmr.text.masks import mask_positions, spelled_masks
 from sparkxlmr.text.ragged import Ragged
 from sparkxlmr.text.tokenizer import FlatEncoded
@@ -76,7 +78,8 @@ class MaskFiller(Reader):
 
         Logits exist at the masks only, and of at most `MOST_LOGITS` numbers at a time. Equal texts are
         computed once. Raises SettingError where `max_length` is beyond the model's or below 3, `top_k` below
-        1, or a target is not in the vocabulary.
+        1, or a target is not in the vocabulary; NonFiniteOutputError, which has the positions of all such
+        texts, where a logit is NaN or infinite.
         """
         self._check_length(max_length, least=3)
         allowed = None if targets is None else target_ids(self._tokenizer, targets)
@@ -85,11 +88,20 @@ class MaskFiller(Reader):
         distinct = Distinct.of(texts)
         read = self._read(distinct.texts, lower_case)
         requests = [request for text in read if text for request in self._requests(text, max_length)]
+        n_tokens, bad = self._tokenizer.vocabulary_size, set[int]()
         for masks, inputs in self._calls(requests, batch_size):
-            ids, scores = best_tokens(self._runner.run(inputs), top_k, allowed)
+            logits = self._runner.run(inputs)
+            unusable = non_finite_rows(logits, n_tokens)
+            if unusable.any():
+                bad |= {id(text) for (text, _), one in zip(masks, unusable, strict=True) if one}
+                continue
+            ids, scores = best_tokens(logits, top_k, allowed, n_tokens)
             for (text, position), best, of_best in zip(masks, ids, scores, strict=True):
                 gap = Gap.of(self._tokenizer, text.text, text.begins[position], text.ids, position)
                 text.answers[position] = filled_masks(self._tokenizer, gap, best, of_best)
+        if bad:
+            places = [at for at, row in enumerate(distinct.rows) if id(read[row]) in bad]
+            raise NonFiniteOutputError(self.task, places)
         return [self._answers(read[row]) for row in distinct.rows]
 
     def _answers(self, text: _Text | None) -> list[MaskAnswer]:

@@ -20,8 +20,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.config import TextClassifierConfig
 from sparkxlmr.presets.encoder import Encoder
-from sparkxlmr.presets.measured import LEAST_ANSWERS, Measurement, measured_in
+from sparkxlmr.presets.measured import LEAST_ANSWERS, SCORES, Measurement, measured_in
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.devices import cpu_has_bfloat16, cpu_has_int8, gpu_has_bfloat16, gpu_visible
 from sparkxlmr.runtime.engines import engine_named, engine_names
@@ -158,7 +159,11 @@ def _measurement(
         return None
     source = form_of(model, engine, precision, quantization).source(model)
     revisions = {name: engine_named(name).revision for name in engine_names()}
-    return measured.of(model.task_kind, source, engine, precision, revisions)
+    row = measured.of(model.task_kind, source, engine, precision, revisions)
+    if row is not None and len(model.labels) == 1 and row.task == TextClassifierConfig.kind:
+        # Earlier releases compared the one label, which is always equal.
+        return row if row.compared == SCORES else None
+    return row
 
 
 def _told(row: Measurement) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.reader import Distinct, Reader
+from sparkxlmr.text.finite import check_finite
 from sparkxlmr.text.tokenizer import FlatEncoded
 
 
@@ -41,6 +42,7 @@ class Predictor(Reader):
         lower_case: bool | None = None,
         seconds: Sequence[str] | None = None,
         stride: int | None = None,
+        max_windows: int | None = None,
     ) -> Prediction:
         """What the model says about each text, in the order of the texts.
 
@@ -51,10 +53,13 @@ class Predictor(Reader):
           cut first, as Hugging Face does it (`longest_first`).
         - `stride`: read a longer text in windows, of which neighbours share so many tokens
           (:meth:`sparkxlmr.text.tokenizer.SentencePieceTokenizer.encode_windows`).
+        - `max_windows`: windows of a text at most, the first ones; None: all. A text that has more counts as
+          truncated.
 
         Equal texts are computed once. A text's logits do not depend on the others beyond rounding (1e-5 in
         float32). Raises SettingError where `max_length` is beyond the model's or has no room for the special
-        tokens, or `stride` leaves no room for more of the text.
+        tokens, or `stride` leaves no room for more of the text; NonFiniteOutputError, which has the positions
+        of all such texts, where a logit is NaN or infinite.
         """
         self._check_length(max_length)
         distinct: Distinct[Any]
@@ -64,19 +69,23 @@ class Predictor(Reader):
         else:
             distinct = Distinct.of(list(zip(texts, seconds, strict=True)))
             firsts, given = ([pair[place] for pair in distinct.texts] for place in (0, 1))
-        encoded, counts = self._encoded(firsts, given, max_length, lower_case, stride)
+        encoded, counts = self._encoded(firsts, given, max_length, lower_case, stride, max_windows)
         logits = np.zeros((len(encoded.ids), len(self.bundle.labels)), np.float32)
         for batch, inputs in self._batches(encoded, batch_size):
             logits[batch.rows] = self._runner.run(inputs)
         truncated = encoded.truncated
         if counts is None:
-            return Prediction(logits[distinct.rows], truncated[distinct.rows])
+            found = logits[distinct.rows]
+            check_finite(found, self.task)
+            return Prediction(found, truncated[distinct.rows])
         starts = np.cumsum(counts) - counts
         windows = counts[distinct.rows]
         # Of each text the rows of its windows, one after the other.
         before = np.cumsum(windows) - windows
         rows = np.repeat(starts[distinct.rows] - before, windows) + np.arange(windows.sum())
-        return Prediction(logits[rows], truncated[starts[distinct.rows]], windows)
+        found = logits[rows]
+        check_finite(found, self.task, np.repeat(np.arange(len(windows)), windows))
+        return Prediction(found, truncated[starts[distinct.rows]], windows)
 
     def _encoded(
         self,
@@ -85,6 +94,7 @@ class Predictor(Reader):
         max_length: int,
         lower_case: bool | None,
         stride: int | None,
+        max_windows: int | None,
     ) -> tuple[FlatEncoded, NDArray[np.int64] | None]:
         """Ids of texts with the second ones of their pairs, if any; and how many windows each has, if asked
         for."""
@@ -94,7 +104,7 @@ class Predictor(Reader):
         firsts = self._cased(firsts, lower_case)
         seconds = None if seconds is None else self._cased(seconds, lower_case)
         if stride is not None:
-            encoded, counts = tokenizer.encode_windows(firsts, max_length, stride, seconds)
+            encoded, counts = tokenizer.encode_windows(firsts, max_length, stride, seconds, max_windows)
             return FlatEncoded.of(encoded), np.asarray(counts, np.int64)
         pairs = list(zip(firsts, seconds or (), strict=True))
         return FlatEncoded.of(tokenizer.encode_pairs(pairs, max_length)), None

@@ -24,15 +24,13 @@ def categories(
 
     begin and end are those of the input annotation, result is the label, metadata hold `sentence` (the
     input's), the scores as :func:`float_text`, `windows` (their number, where texts are read in windows), and
-    `truncated` = "true" where text was cut off. A label that is itself called so keeps its
-    score; the entry that it hides is left out.
+    `truncated` = "true" where text was cut off, or had more windows than were read. A label that is itself
+    called so keeps its score; the entry that it hides is left out.
     """
     width = len(labels) if options.top is None else min(options.top, len(labels))
     told = {SENTENCE, WINDOWS, TRUNCATED} - set(labels)
     if options.stride is None:
         told.discard(WINDOWS)
-    elif not options.pairs:
-        told.discard(TRUNCATED)
 
     def category(row: int, place: int, document: Annotation, source: int) -> Annotation:
         block = answers.block[row][place]

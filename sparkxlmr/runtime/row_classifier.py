@@ -13,7 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparkxlmr.runtime.classification import sigmoid, softmax, top
+from sparkxlmr.presets import output_function
+from sparkxlmr.presets.output_function import SIGMOID
+from sparkxlmr.runtime.classification import top
+from sparkxlmr.text.finite import positions_of_rows
 from sparkxlmr.text.ragged import Ragged, offsets_of
 
 Floats = NDArray[np.float32]
@@ -36,8 +39,10 @@ class Answer(Protocol):
 
 #: texts, most tokens of a text, most rows of a batch (None: the planner's choice), whether to lower-case
 #: (None: as the preset says), the second texts of pairs (None: no pairs), stride of windows (None: the rest
-#: of a long text is cut off) -> answer
-Predict = Callable[[list[str], int, int | None, bool | None, list[str] | None, int | None], Answer]
+#: of a long text is cut off), most windows of a text (None: all) -> answer
+Predict = Callable[
+    [list[str], int, int | None, bool | None, list[str] | None, int | None, int | None], Answer
+]
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,9 @@ class RowOptions:
 
     - `max_length`: tokens of a text at most, the special ones at its ends included.
     - `batch_size`: texts of one engine call at most; None leaves it to the planner's token budget.
-    - `activation`: "softmax" gives one annotation a text, "sigmoid" one for each label above `threshold`.
+    - `activation`: the output function, "softmax", "sigmoid" or "identity" (the logits themselves).
+    - `threshold`: with "sigmoid" each label with a score above it is given; None gives one annotation a text,
+      as the other functions do.
     - `coalesce`: one answer a row, from the mean of its texts' scores.
     - `top`: only so many scores of an annotation are kept: its own label's, then the best of the others; None
       keeps all, in the order of the label ids.
@@ -56,12 +63,13 @@ class RowOptions:
     - `pairs`: each text of a row is read together with the row's second text.
     - `stride`: a longer text is read in windows, of which neighbours share so many pieces, and its scores are
       the mean of theirs; None cuts it off.
+    - `max_windows`: windows of a text at most, the first ones; None: all.
     """
 
     max_length: int
     batch_size: int | None = None
     activation: str = "softmax"
-    threshold: float = 0.5
+    threshold: float | None = 0.5
     coalesce: bool = False
     top: int | None = None
     lower_case: bool | None = None
@@ -69,6 +77,12 @@ class RowOptions:
     row_logits: bool = False
     pairs: bool = False
     stride: int | None = None
+    max_windows: int | None = None
+
+    @property
+    def by_threshold(self) -> bool:
+        """Whether a text gets an annotation for each label above the threshold, and not exactly one."""
+        return self.activation == SIGMOID and self.threshold is not None
 
 
 @dataclass(frozen=True)
@@ -172,14 +186,16 @@ def classify_rows(
     owner, source = owner[kept], source[kept]
     if not texts:
         return _no_answers(n_rows)
-    answer = predict(
-        texts,
-        options.max_length,
-        options.batch_size,
-        options.lower_case,
-        [second[row] or "" for row in owner.tolist()] if options.pairs else None,
-        options.stride,
-    )
+    with positions_of_rows(owner):
+        answer = predict(
+            texts,
+            options.max_length,
+            options.batch_size,
+            options.lower_case,
+            [second[row] or "" for row in owner.tolist()] if options.pairs else None,
+            options.stride,
+            options.max_windows,
+        )
     return _answers(_Scored.of(answer, options), owner, source, n_rows, options)
 
 
@@ -197,7 +213,7 @@ class _Scored:
     def of(cls, answer: Answer, options: RowOptions) -> _Scored:
         """Of a text in windows the mean of what was said about each."""
         logits = np.asarray(answer.logits, np.float32)
-        scores = (sigmoid if options.activation == "sigmoid" else softmax)(logits)
+        scores = output_function.scores(logits, options.activation)
         windows = answer.windows
         if windows is None:
             windows = np.ones(len(logits), np.int64)
@@ -234,7 +250,7 @@ def _answers(scored: _Scored, owner: Ints, source: Ints, n_rows: int, options: R
         scored = scored.of_rows(counts[counts > 0])
         first = np.flatnonzero(np.diff(owner, prepend=-1))
         owner, source = owner[first], source[first]
-    if options.activation == "sigmoid":
+    if options.threshold is not None and options.by_threshold:
         text, label = np.nonzero(scored.scores > options.threshold)
     else:
         # Of equal scores the first label, as Spark NLP takes it.

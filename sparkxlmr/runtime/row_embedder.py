@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.runtime.row_classifier import is_blank
+from sparkxlmr.text.finite import positions_of_rows
 from sparkxlmr.text.ragged import Ragged
 
 Texts = Sequence[str | None]
@@ -84,12 +85,13 @@ def embed_rows(rows: Sequence[Texts | None], embed: Embed, options: EmbedOptions
     source = Ragged.of([[source for source, _ in row] for row in places])
     if not texts:
         return EmbeddedRows(source, Ragged(np.zeros(0, bool), source.offsets), np.zeros((0, 0), np.float32))
-    found = embed(
-        texts,
-        options.max_length,
-        options.pooling,
-        options.normalize,
-        options.batch_size,
-        options.lower_case,
-    )
+    with positions_of_rows([number for number, row in enumerate(places) for _ in row]):
+        found = embed(
+            texts,
+            options.max_length,
+            options.pooling,
+            options.normalize,
+            options.batch_size,
+            options.lower_case,
+        )
     return EmbeddedRows(source, Ragged(found.truncated, source.offsets), found.vectors)

@@ -6,10 +6,11 @@ from which annotations are built elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 
 from sparkxlmr.runtime.mask_filler import MaskAnswer
+from sparkxlmr.text.finite import positions_of_rows
 
 Texts = Sequence[str | None]
 #: texts, tokens read at once, tokens a mask, tokens to choose from (None: all), most rows of a batch (None:
@@ -79,18 +80,19 @@ def fill_rows(rows: Sequence[Texts | None], fill: Fill, options: FillOptions) ->
     ([[], [1]], [[], ['a']], [[], ['a']])
     """
     texts = [text for row in rows for text in row or () if text]
-    answers = iter(
-        fill(
-            texts,
-            options.max_length,
-            options.top_k,
-            options.targets,
-            options.batch_size,
-            options.lower_case,
-        )
-        if texts
-        else ()
-    )
+    answers: Iterator[list[MaskAnswer]] = iter(())
+    if texts:
+        with positions_of_rows([number for number, row in enumerate(rows) for text in row or () if text]):
+            answers = iter(
+                fill(
+                    texts,
+                    options.max_length,
+                    options.top_k,
+                    options.targets,
+                    options.batch_size,
+                    options.lower_case,
+                )
+            )
     filled = FilledRows()
     for row in rows:
         found = [

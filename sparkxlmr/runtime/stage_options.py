@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sparkxlmr.errors import SettingError
+from sparkxlmr.presets.output_function import SIGMOID, SOFTMAX, output_function
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.runtime.row_embedder import EmbedOptions
@@ -15,6 +16,10 @@ from sparkxlmr.runtime.row_mask_filler import FillOptions
 # What stands around the two texts of a pair: 4 special pieces in XLM-R, 3 in ALBERT. One piece of each text
 # has to fit beside them.
 _SPECIAL, _SPECIAL_OF_PAIRS = 2, 4
+
+#: Windows of a text that are read unless `maxWindows` says otherwise: at the usual 128 pieces with a quarter
+#: of them shared about 48,000 pieces, a book of a hundred pages. A text of 5 MB can have 53,000 windows.
+MAX_WINDOWS = 512
 
 
 @dataclass(frozen=True)
@@ -83,26 +88,49 @@ def row_options(chosen: Chosen, bundle: Bundle) -> RowOptions:
             f"at least {least}, so that a piece of each text fits beside the special ones",
             f"call setMaxSentenceLength({least}) or more",
         )
+    stride = _stride(chosen, length) if chosen.get("longTextStrategy") == "windows" else None
     return RowOptions(
         max_length=length,
         activation=_activation(chosen, bundle),
-        threshold=chosen.get("threshold"),
+        threshold=_threshold(chosen, bundle),
         coalesce=chosen.get("coalesceSentences"),
         top=chosen.get("topScores"),
         row_scores=bool(chosen.get("predictionCol") or chosen.get("probabilityCol")),
         row_logits=bool(chosen.get("rawPredictionCol")),
         pairs=chosen.get("pairCol") is not None,
-        stride=_stride(chosen, length) if chosen.get("longTextStrategy") == "windows" else None,
+        stride=stride,
+        # Absent in what earlier releases saved.
+        max_windows=None if stride is None else int(chosen.get("maxWindows") or MAX_WINDOWS),
         **reading(chosen),
     )
 
 
-def _activation(chosen: Chosen, bundle: Bundle) -> Any:
-    """The one that was set, as either of its two settings; else the model's own."""
-    is_set = chosen.is_set("activation") or chosen.is_set("multilabel")
-    if chosen.get("multilabel") or (not is_set and bundle.manifest.activation == "sigmoid"):
-        return "sigmoid"
-    return chosen.get("activation")
+def _activation(chosen: Chosen, bundle: Bundle) -> str:
+    """The output function that was set, by either of its two settings; else the model's own.
+
+    Raises SettingError for a softmax over one class, or a model whose head has another activation.
+    """
+    n_classes = len(bundle.labels)
+    stated = bundle.manifest.activation
+    if chosen.get("multilabel"):
+        stated = SIGMOID
+    elif chosen.is_set("activation"):
+        stated = chosen.get("activation")
+    elif chosen.is_set("multilabel") and n_classes > 1:
+        stated = SOFTMAX
+    try:
+        return output_function(n_classes, stated)
+    except SettingError as error:
+        raise SettingError(f"{chosen.stage}: {error.came}", error.expected, error.remedy) from None
+
+
+def _threshold(chosen: Chosen, bundle: Bundle) -> float | None:
+    """Score above which a label is given; None for a model of one class whose threshold was not set: its one
+    score is always given."""
+    if len(bundle.labels) == 1 and not chosen.is_set("threshold"):
+        return None
+    threshold = chosen.get("threshold")
+    return None if threshold is None else float(threshold)
 
 
 def fill_options(chosen: Chosen, bundle: Bundle) -> FillOptions:

@@ -22,7 +22,8 @@ from pyspark.sql.types import StructField, StructType
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.spark.annotation import annotator_type, is_annotation_field, quoted, with_annotations
 from sparkxlmr.spark.compat import case_sensitive
-from sparkxlmr.spark.params import Settings, param
+from sparkxlmr.spark.output_columns import OutputSettings
+from sparkxlmr.spark.params import param
 
 
 def find_field(df: DataFrame, name: str, stage: str) -> StructField:
@@ -63,7 +64,7 @@ def find_annotations(df: DataFrame, name: str, stage: str, remedy: str) -> Struc
     return field
 
 
-class AnnotatorSettings(Settings):
+class AnnotatorSettings(OutputSettings):
     """The columns of an annotator, and the rules of their types. Of transformers and estimators alike."""
 
     #: annotator types of the input columns, each needed
@@ -135,6 +136,10 @@ class AnnotatorSettings(Settings):
             f"choose among the annotation columns there: {', '.join(there)}",
         )
 
+    def _check_output(self, df: DataFrame) -> None:
+        """Refuse output columns that exist already; see :meth:`OutputSettings._check_output_columns`."""
+        self._check_output_columns(df, {"outputCol": self.required("outputCol")})
+
     def _input_columns(self, df: DataFrame) -> dict[str, Column]:
         """As :meth:`_input_fields`, with Columns; optional types that were not given are absent."""
         return {kind: quoted(field.name) for kind, field in self._input_fields(df).items()}
@@ -148,7 +153,9 @@ class Annotator(AnnotatorSettings, Transformer, DefaultParamsReadable, DefaultPa
         raise NotImplementedError(f"{type(self).__name__} must say how its column is made")
 
     def _transform(self, df: DataFrame) -> DataFrame:
-        column = self._annotation_column(df, self._input_columns(df))
+        columns = self._input_columns(df)
+        self._check_output(df)
+        column = self._annotation_column(df, columns)
         return with_annotations(df, self.required("outputCol"), column, self.output_type)
 
 
@@ -159,5 +166,6 @@ class AnnotatorEstimator(AnnotatorSettings, Estimator, DefaultParamsReadable, De
 
     def _fit(self, df: DataFrame) -> Annotator:
         self._input_fields(df)
+        self._check_output(df)
         model: Annotator = self._copyValues(self.model_class())
         return model

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from pyspark.ml.feature import StringIndexerModel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import CharType, StringType, VarcharType
 
-from sparkxlmr.errors import InputError
+from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.presets.open_model_folder import Model
+from sparkxlmr.presets.output_function import OUTPUT_FUNCTIONS
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.stage_checks import check_labels
-from sparkxlmr.runtime.stage_options import row_options
+from sparkxlmr.runtime.stage_options import MAX_WINDOWS, row_options
 from sparkxlmr.spark import scoring
 from sparkxlmr.spark.annotation import (
     CATEGORY,
@@ -26,7 +28,7 @@ from sparkxlmr.spark.annotation import (
     with_annotations,
 )
 from sparkxlmr.spark.annotator import find_field
-from sparkxlmr.spark.compat import case_sensitive, valid_utf8
+from sparkxlmr.spark.compat import valid_utf8
 from sparkxlmr.spark.model_annotator import ModelAnnotator
 from sparkxlmr.spark.params import param
 
@@ -41,21 +43,27 @@ class SequenceClassifier(ModelAnnotator):
 
     coalesceSentences = param("One annotation a row, from the mean of its sentences' scores.", bool, False)
     activation = param(
-        "softmax: one label a text. sigmoid: each label with a score above the threshold. Unless set, the"
-        " model's own.",
-        str, "softmax", choices=("softmax", "sigmoid"),
+        "softmax: one label a text. sigmoid: each label with a score above the threshold; of a model with one"
+        " class its score. identity: the logits themselves. Unless set, the model's own.",
+        str, "softmax", choices=OUTPUT_FUNCTIONS,
     )  # fmt: skip
     multilabel = param(
         "True is another way to say activation sigmoid. Where activation is not set, False is one to say"
         " softmax.",
         bool, False,
     )  # fmt: skip
-    threshold = param("Score above which sigmoid gives a label.", float, 0.5, minimum=0.0, maximum=1.0)
+    threshold = param(
+        "Score above which sigmoid gives a label; of a model with one class only where it is set.",
+        float, 0.5, minimum=0.0, maximum=1.0,
+    )  # fmt: skip
     topScores = param(
         "How many scores stand in the metadata: the label's own, then the best others; unset: all.",
         int, minimum=1,
     )  # fmt: skip
-    predictionCol = param("Name of a double column for the label's id; unset or empty: none.", str)
+    predictionCol = param(
+        "Name of a double column for the label's id, or the score of a model with one class; unset or empty:"
+        " none.", str,
+    )  # fmt: skip
     probabilityCol = param("Name of a vector column for the scores in id order; unset or empty: none.", str)
     rawPredictionCol = param("Name of a vector column for the logits in id order; unset or empty: none.", str)
     longTextStrategy = param(
@@ -65,6 +73,11 @@ class SequenceClassifier(ModelAnnotator):
     stride = param(
         "Pieces that neighbouring windows share; unset: a quarter of maxSentenceLength.", int, minimum=0
     )
+    maxWindows = param(
+        "How many windows of a text are read, from its beginning; a longer one gets truncated = true in the"
+        " metadata.",
+        int, MAX_WINDOWS, minimum=1,
+    )  # fmt: skip
     pairCol = param(
         "Column of each row's second text (strings or documents), for models of pairs; unset: none.", str
     )
@@ -72,6 +85,38 @@ class SequenceClassifier(ModelAnnotator):
     def getClasses(self) -> list[str]:
         """The labels, in the order of their ids."""
         return list(self.model.labels)
+
+    def labelIndexer(
+        self, inputCol: str, outputCol: str, handleInvalid: str = "error"
+    ) -> StringIndexerModel:
+        """Return Spark ML's indexer from label names to the model's ids, the numbers of `predictionCol`.
+
+        Spark ML's evaluators compare numbers. A ``StringIndexer`` that is fitted to the labels of a table
+        numbers them by frequency, which is another order than the model's.
+
+        Args:
+            inputCol: name of the column of true labels (strings).
+            outputCol: name of the new column of ids (double).
+            handleInvalid: what becomes of a label that the model does not have, or of null: ``"error"`` ends
+                the job, ``"keep"`` gives it a number of its own, which no prediction equals, ``"skip"`` drops
+                the row.
+
+        Raises:
+            SettingError: the stage has no model, or a model with one class, which predicts no label.
+
+        Example::
+
+            labeled = classifier.labelIndexer("label", "label_id").transform(predicted)
+            MulticlassClassificationEvaluator(labelCol="label_id", metricName="accuracy").evaluate(labeled)
+        """
+        labels = self.getClasses()
+        if len(labels) == 1:
+            raise SettingError(
+                f"{type(self).__name__}: the model {self.model.name} has one class and predicts a number",
+                "a model with several labels",
+                "compare predictionCol with the true numbers, for example by RegressionEvaluator",
+            )
+        return StringIndexerModel.from_labels(labels, inputCol, outputCol, handleInvalid)
 
     def _check_model(self, model: Model) -> None:
         check_labels(type(self).__name__, model.path, model.labels)
@@ -84,7 +129,7 @@ class SequenceClassifier(ModelAnnotator):
         texts = results_of(document)
         if self.isDefined(self.pairCol):
             texts = scoring.paired(texts, self._second_texts(df))
-        self._check_new_columns(df)
+        self._check_output(df)
         bundle, ref = self._distributed(df.sparkSession, df.isStreaming)
         options = row_options(self._chosen(), bundle)
         scored = scoring.scored(texts, ref, options)
@@ -100,8 +145,9 @@ class SequenceClassifier(ModelAnnotator):
         column = scoring.category_annotations(result, document, bundle.labels, options)
         df = with_annotations(df, self.required("outputCol"), column, self.output_type)
         if self.setting("predictionCol"):
-            values = scoring.prediction(result)
-            df = df.withColumn(self.getPredictionCol(), values.alias("p", metadata=_nominal(bundle.labels)))
+            values = scoring.prediction(result, len(bundle.labels))
+            metadata = _nominal(bundle.labels) if len(bundle.labels) > 1 else {}
+            df = df.withColumn(self.getPredictionCol(), values.alias("p", metadata=metadata))
         if self.setting("probabilityCol"):
             df = df.withColumn(self.getProbabilityCol(), scoring.probability(result, len(bundle.labels)))
         if self.setting("rawPredictionCol"):
@@ -126,19 +172,10 @@ class SequenceClassifier(ModelAnnotator):
             "name the column of the second texts",
         )
 
-    def _check_new_columns(self, df: DataFrame) -> None:
-        """Numeric columns must be new: replacing someone's `prediction` silently would be found out late."""
-        fold = str if case_sensitive(df.sparkSession) else str.lower
-        taken = {fold(name) for name in (*df.columns, self.required("outputCol"))}
-        for name in ("predictionCol", "probabilityCol", "rawPredictionCol"):
-            column = self.setting(name)
-            if column and fold(column) in taken:
-                raise InputError(
-                    f"{type(self).__name__}: {name} is {column!r}, and there is a column of that name",
-                    "the name of a new column",
-                    f"choose another name, or drop the column {column!r} first",
-                )
-            taken.add(fold(column or ""))
+    def _check_output(self, df: DataFrame) -> None:
+        names = ("outputCol", "predictionCol", "probabilityCol", "rawPredictionCol")
+        self.required("outputCol")
+        self._check_output_columns(df, {name: self.setting(name) or "" for name in names})
 
 
 def _nominal(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -14,13 +14,14 @@ from sparkxlmr.errors import SettingError
 from sparkxlmr.spark.annotation import is_annotation_field, quoted
 from sparkxlmr.spark.annotator import find_annotations
 from sparkxlmr.spark.compat import case_sensitive
-from sparkxlmr.spark.params import Settings, param
+from sparkxlmr.spark.output_columns import OutputSettings
+from sparkxlmr.spark.params import param
 
 #: annotator types whose annotations hold numbers
 EMBEDDINGS = ("word_embeddings", "sentence_embeddings")
 
 
-class FinisherBase(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+class FinisherBase(OutputSettings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
     """A Spark ML transformer that makes plain columns of annotation columns, in SQL alone."""
 
     inputCols = param("Names of the annotation columns to read.", list)
@@ -45,9 +46,16 @@ class FinisherBase(Settings, Transformer, DefaultParamsReadable, DefaultParamsWr
         return names
 
     def _with_columns(self, df: DataFrame, made: dict[str, Column]) -> DataFrame:
-        """`df` with the columns made, and without annotations where cleanAnnotations says so."""
+        """`df` with the columns made, and without annotations where cleanAnnotations says so.
+
+        Raises InputError where a column of such a name exists that is not dropped.
+        """
+        cleans = self.setting("cleanAnnotations")
+        dropped = [field.name for field in df.schema if cleans and is_annotation_field(field)]
+        for name in made:
+            self._check_output_columns(df, {"outputCols": name}, dropped)
         result = df.withColumns(made)
-        return _without_annotations(result) if self.setting("cleanAnnotations") else result
+        return _without_annotations(result) if cleans else result
 
 
 def _without_annotations(df: DataFrame) -> DataFrame:

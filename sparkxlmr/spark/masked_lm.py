@@ -32,6 +32,7 @@ class MaskedLanguageModel(ModelAnnotator):
 
     def _transform(self, df: DataFrame) -> DataFrame:
         document = quoted(self._input_fields(df)[DOCUMENT].name)
+        self._check_output(df)
         if self.setting("targets") is not None:
             # Refused here, where it can be told which one the vocabulary lacks.
             target_ids(self.model.text_tokenizer(), self.getTargets())

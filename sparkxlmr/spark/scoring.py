@@ -32,7 +32,7 @@ def result_type(options: RowOptions) -> StructType:
     kinds = {
         "source": ints,
         "label": ints,
-        "block": ints if options.activation == "sigmoid" else None,
+        "block": ints if options.by_threshold else None,
         "truncated": ArrayType(BooleanType(), False),
         "windows": ints if options.stride is not None else None,
         "ids": ints if options.top is not None else None,
@@ -70,14 +70,15 @@ def category_annotations(
 
     begin and end are those of the input annotation, result is the label, metadata holds `sentence` (the
     input's), the scores as text of a float32, `windows` (their number, where texts are read in windows), and
-    `truncated` = "true" where text was cut off. A label that is itself called `sentence`, `windows` or
-    `truncated` keeps its score, as in Spark NLP; the entry it hides is left out.
+    `truncated` = "true" where text was cut off, or had more windows than were read. A label that is itself
+    called `sentence`, `windows` or `truncated` keeps its score, as in Spark NLP; the entry it hides is left
+    out.
     """
     names = F.array(*[F.lit(label) for label in labels])
 
     def category(source: Column, position: Column) -> Column:
         origin = F.element_at(document, source + 1)
-        block = F.element_at(result["block"], position + 1) if options.activation == "sigmoid" else position
+        block = F.element_at(result["block"], position + 1) if options.by_threshold else position
         label = F.element_at(result["label"], position + 1)
         return annotation(
             CATEGORY,
@@ -115,7 +116,7 @@ def _metadata(
         keys, values = F.concat(keys, F.array(F.lit(WINDOWS))), F.concat(values, F.array(n_windows))
     build = _map_of_constant_keys if options.top is None else F.map_from_arrays
     entries = build(keys, values)
-    if TRUNCATED in labels or (options.stride is not None and not options.pairs):
+    if TRUNCATED in labels:
         return entries
     cut = build(F.concat(keys, F.array(F.lit(TRUNCATED))), F.concat(values, F.array(F.lit("true"))))
     return F.when(F.element_at(result["truncated"], position + 1), cut).otherwise(entries)
@@ -131,12 +132,16 @@ def _map_of_constant_keys(keys: Column, values: Column) -> Column:
     return bind(values, lambda found: F.transform_values(places, lambda _, place: F.get(found, place)))
 
 
-def prediction(result: Column) -> Column:
-    """double: the id of the row's best label; NaN where the row has no text to score.
+def prediction(result: Column, n_classes: int) -> Column:
+    """double: the id of the row's best label, or of a model with one logit the row's score.
 
-    NaN and not null, because Spark ML's evaluators fail on a null prediction; they count NaN as a wrong one.
+    NaN where the row has no text to score, and not null, because Spark ML's evaluators fail on a null
+    prediction; those of classifiers count NaN as a wrong one.
     """
     scores = result["row_scores"]
+    if n_classes == 1:
+        value = F.get(scores, F.lit(0)).cast("double")
+        return F.coalesce(value, F.lit(float("nan")))
     # Structs compare field by field: the highest score, and of equal ones the first. (array_position takes no
     # column on 3.5.)
     pairs = F.transform(scores, lambda score, i: F.struct(score.alias("score"), (-i).alias("before")))

@@ -55,6 +55,7 @@ class SentenceEmbeddings(ModelAnnotator):
 
     def _transform(self, df: DataFrame) -> DataFrame:
         document = quoted(self._input_fields(df)[DOCUMENT].name)
+        self._check_output(df)
         bundle, ref = self._distributed(df.sparkSession, df.isStreaming)
         options = embedding_options(self._chosen(), bundle, self.getDimension())
         embedded = embedding.embedded(results_of(document), ref, options)

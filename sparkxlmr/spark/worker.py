@@ -27,6 +27,7 @@ from sparkxlmr.runtime.row_mask_filler import FillOptions, fill_rows
 from sparkxlmr.spark.batches import Answers, Batch, columns_of, growing, in_parts, rows_of
 from sparkxlmr.spark.distribution import arrived
 from sparkxlmr.spark.model_ref import ModelRef
+from sparkxlmr.text.finite import positions_of_rows
 
 if TYPE_CHECKING:
     from sparkxlmr.runtime.bundle import Bundle
@@ -96,12 +97,20 @@ def _answered(
     documents: Iterator[Batch],
     answer: Callable[[RowTexts, Any], Answers],
 ) -> Iterator[Any]:
-    """`answer(rows, model)` for each batch; the model is loaded when the first row arrives."""
+    """`answer(rows, model)` for each batch; the model is loaded when the first row arrives.
+
+    Raises NonFiniteOutputError, whose rows are counted from the first one that this task reads.
+    """
     ref = ModelRef.from_wire(wire)
+    context = TaskContext.get()
+    where = "" if context is None else f"of partition {context.partitionId()}"
+    n_before = 0
     for batch in growing(documents):
         started = time.perf_counter()
         rows = rows_of(batch)
-        answers = answer(rows, predictor_for(ref))
+        with positions_of_rows(first=n_before, where=where):
+            answers = answer(rows, predictor_for(ref))
+        n_before += len(rows.counts)
         _trace("score", model=ref.hash, rows=len(rows.counts), seconds=time.perf_counter() - started)
         yield columns_of(answers, columns, like=batch)
 

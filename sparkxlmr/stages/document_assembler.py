@@ -12,11 +12,12 @@ from sparkxlmr.errors import InputError
 from sparkxlmr.spark.annotation import DOCUMENT, annotation, annotation_array, quoted, with_annotations
 from sparkxlmr.spark.annotator import find_field
 from sparkxlmr.spark.compat import valid_utf8
-from sparkxlmr.spark.params import Settings, param
+from sparkxlmr.spark.output_columns import OutputSettings
+from sparkxlmr.spark.params import param
 from sparkxlmr.text.cleanup import MODES, RULES, TRIMMED
 
 
-class DocumentAssembler(Settings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
+class DocumentAssembler(OutputSettings, Transformer, DefaultParamsReadable, DefaultParamsWritable):
     """Make document annotations of a text column, the first stage of every pipeline.
 
     The input column holds strings or arrays of strings. A string gives one annotation of type ``document``
@@ -42,6 +43,7 @@ class DocumentAssembler(Settings, Transformer, DefaultParamsReadable, DefaultPar
     def _transform(self, df: DataFrame) -> DataFrame:
         stage = type(self).__name__
         field = find_field(df, self.required("inputCol"), stage)
+        self._check_output_columns(df, {"outputCol": self.required("outputCol")})
         text = quoted(field.name)
         if _is_string(field.dataType):
             documents = F.array(self._document(self._cleaned(text), F.lit("0"), df))

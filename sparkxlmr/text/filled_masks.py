@@ -48,7 +48,7 @@ class FilledMask:
     Attributes:
         token: the token as it reads: the piece ``▁Paris`` is ``Paris``.
         token_id: its id.
-        score: its softmax probability among the whole vocabulary, 0 to 1.
+        score: its softmax probability among all rows of the model's vocabulary, 0 to 1.
         gap: the mask that it fills.
         kept: so many code points of the text before the mask stay as they are.
         put_in: what follows them in the mask's place: the token, after a blank where one has to be.
@@ -112,22 +112,26 @@ def _target_id(tokenizer: SentencePieceTokenizer, target: str) -> int:
 
 
 def best_tokens(
-    logits: np.ndarray, top_k: int, targets: np.ndarray | None = None
+    logits: np.ndarray, top_k: int, targets: np.ndarray | None = None, vocabulary_size: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The likeliest tokens of some masks, best first; of equal ones the lower id comes first.
 
     Args:
-        logits: (n, vocabulary) of any float dtype.
+        logits: (n, rows of the model's vocabulary) of any float dtype.
         top_k: how many tokens for each; fewer where there are fewer.
         targets: ids to choose from, as :func:`target_ids` gives them; None allows all.
+        vocabulary_size: the tokenizer's number of ids. A model may have more rows, which pad its vocabulary
+            to a round number and belong to no token: they are never chosen. None: it has no such rows.
 
     Returns:
-        ``(ids, scores)``, int64 and float32 of shape (n, k). Scores are softmax probabilities over the whole
-        vocabulary, also where targets are given.
+        ``(ids, scores)``, int64 and float32 of shape (n, k). Scores are softmax probabilities over all rows
+        of the model, as in transformers, also where targets are given or rows belong to no token.
 
     Raises:
         SettingError: ``top_k`` is below 1.
 
+    >>> best_tokens(np.log([[0.1, 0.3, 0.6]]), top_k=2, vocabulary_size=2)[0].tolist()
+    [[1, 0]]
     >>> ids, scores = best_tokens(np.log([[0.5, 0.1, 0.4]]), top_k=2, targets=np.array([1, 2]))
     >>> ids.tolist(), scores.astype(float).round(3).tolist()
     ([[2, 1]], [[0.4, 0.1]])
@@ -137,7 +141,7 @@ def best_tokens(
     logits = logits.astype(np.float32)
     most = logits.max(axis=-1, keepdims=True, initial=-np.inf)
     total = np.exp(logits - most).sum(axis=-1, keepdims=True)
-    allowed = logits if targets is None else logits[:, targets]
+    allowed = logits[:, :vocabulary_size] if targets is None else logits[:, targets]
     k = min(top_k, allowed.shape[-1])
     places = np.array([_largest(row, k) for row in allowed], dtype=np.int64).reshape(len(logits), k)
     scores = np.exp(np.take_along_axis(allowed, places, axis=-1) - most) / total

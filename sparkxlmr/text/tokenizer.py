@@ -190,44 +190,47 @@ class SentencePieceTokenizer:
         return self._joined(kept, truncated)
 
     def encode_windows(
-        self, texts: Sequence[str], max_length: int, stride: int, seconds: Sequence[str] | None = None
+        self,
+        texts: Sequence[str],
+        max_length: int,
+        stride: int,
+        seconds: Sequence[str] | None = None,
+        max_windows: int | None = None,
     ) -> tuple[Encoded, list[int]]:
         """Ids of each text in windows that together hold all of it, each of at most ``max_length`` ids.
 
         Neighbouring windows share ``stride`` ids of the text. With ``seconds``, one for each text, every
         window is the first half of a pair (:meth:`encode_pairs`); a second text that fills more than half of
-        the room, where the first would have to be cut, loses its end in all of them.
+        the room, where the first would have to be cut, loses its end in all of them. Of a text with more than
+        ``max_windows`` the first ones are made, and the rest is not tokenized where that can be avoided.
 
         Returns:
             The windows of the first text, then those of the second and so on, and how many each text has.
-            ``truncated`` says of a window whether its second text was cut.
+            ``truncated`` says of a window whether its second text was cut, or its text has windows that were
+            left out.
 
         Raises:
             SettingError: ``max_length`` has no room for the special tokens, or a window none for more than
                 ``stride`` ids of the text.
         """
-        firsts = self._pieces(texts, None).lists()
-        if seconds is None:
-            width = _room(max_length, 2)
-            check_stride(stride, width)
-            found = [sliding_windows(len(first), width, stride) for first in firsts]
-            ids = [
-                [self.bos_id, *first[start:stop], self.eos_id]
-                for first, stretches in zip(firsts, found, strict=True)
-                for start, stop in stretches
-            ]
-            segments = [[0] * len(row) for row in ids] if self._has_segments else None
-            return Encoded(ids, [False] * len(ids), segments), [len(stretches) for stretches in found]
-        room = _room(max_length, 2 + self._ends_between)
-        check_stride(stride, room - room // 2)
+        room = _room(max_length, 2 if seconds is None else 2 + self._ends_between)
+        check_stride(stride, room if seconds is None else room - room // 2)
+        limit = None if max_windows is None else room + (max_windows - 1) * (room - stride)
+        firsts = self._pieces(texts, limit).lists()
+        others = None if seconds is None else self._pieces(seconds, room).lists()
         pairs, cut, counts = [], [], []
-        for first, second in zip(firsts, self._pieces(seconds, room).lists(), strict=True):
-            _, n_second = _share(len(first), len(second), room, "round_robin")
+        for row, first in enumerate(firsts):
+            second = [] if others is None else others[row]
+            n_second = _share(len(first), len(second), room, "round_robin")[1] if second else 0
             stretches = sliding_windows(len(first), room - n_second, stride)
-            pairs += [(first[start:stop], second[:n_second]) for start, stop in stretches]
-            cut += [n_second < len(second)] * len(stretches)
-            counts.append(len(stretches))
-        return self._joined(pairs, cut), counts
+            kept = stretches[:max_windows]
+            pairs += [(first[start:stop], second[:n_second]) for start, stop in kept]
+            cut += [n_second < len(second) or len(kept) < len(stretches)] * len(kept)
+            counts.append(len(kept))
+        if others is not None:
+            return self._joined(pairs, cut), counts
+        ids = [[self.bos_id, *first, self.eos_id] for first, _ in pairs]
+        return Encoded(ids, cut, [[0] * len(row) for row in ids] if self._has_segments else None), counts
 
     def _joined(self, pairs: Iterable[tuple[list[int], list[int]]], truncated: list[bool]) -> Encoded:
         """Pairs of ids with the special ones around them."""

@@ -288,7 +288,7 @@ def test_labels_called_like_metadata_keep_their_scores():
 
     options = RowOptions(8, top=1, stride=1)
     ((one,),) = categories(rows, one_row(1), ["sentence", "b"], options)
-    assert (one.result, one.metadata) == ("b", {"b": "0.5", "windows": "2"})
+    assert (one.result, one.metadata) == ("b", {"b": "0.5", "windows": "2", "truncated": "true"})
     options = RowOptions(8, top=1, stride=1, pairs=True)
     ((one,),) = categories(rows, one_row(0), ["windows", "truncated"], options)
     assert one.metadata == {"sentence": "0", "windows": "0.5"}
@@ -306,3 +306,22 @@ def test_the_standard_pipeline_stands_around_each_kind_of_model(model, fixtures)
     encoder = replace(graph, task_kind="encoder", labels=())
     *_, record = standard_pipeline(encoder)
     assert (record.name, record.model) == ("XlmRoBertaSentenceEmbeddings", encoder)
+
+
+@pytest.mark.parametrize("name", ["document", "DOCUMENT", "text"])
+def test_existing_output_column_is_refused_or_replaced(name):
+    def local(**more):
+        assembler = Chosen({"inputCol": "text", "outputCol": "document"}, frozenset())
+        values = {"inputCols": ["document"], "outputCol": name, "pattern": " ", **more}
+        return LocalPipeline(
+            [
+                StageRecord("sparkxlmr.stages.document_assembler.DocumentAssembler", assembler),
+                StageRecord("sparkxlmr.stages.regex_tokenizer.RegexTokenizer", Chosen(values, frozenset())),
+            ]
+        )
+
+    with pytest.raises(InputError, match=f"outputCol is '{name}', and there is a column of that name"):
+        local()
+    (row,) = local(overwriteColumns=True).run({"text": ["a b"]}, [{}])
+    assert [annotation.result for annotation in row[name]] == ["a", "b"]
+    assert set(row) == ({"document", name} if name == "text" else {name})

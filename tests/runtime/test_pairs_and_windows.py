@@ -104,3 +104,39 @@ def test_lower_case_holds_for_both_texts_of_a_pair(opened):
     asked = predictor.logits(["ONE <mask> TWO"], 32, None, True, ["Three"], 3).logits
     spelled = predictor.logits(["one <mask> two"], 32, None, None, ["three"], 3).logits
     np.testing.assert_array_equal(asked, spelled)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("second", [None, "two three"])
+def test_first_windows_are_those_of_all(opened, name, second):
+    """With a bound a text has the first of its windows; a text that has no more keeps them all."""
+    tokenizer = opened(FOLDERS[name])._tokenizer
+    texts = ["word after word " * 200, "short", "one two three " * 9]
+    seconds = None if second is None else [second] * len(texts)
+    whole, n_all = tokenizer.encode_windows(texts, 16, 3, seconds)
+    for most in (1, 2, n_all[2], n_all[0]):
+        some, counts = tokenizer.encode_windows(texts, 16, 3, seconds, most)
+        assert counts == [min(most, count) for count in n_all]
+        starts = np.cumsum([0, *n_all])
+        chosen = [starts[text] + at for text, count in enumerate(counts) for at in range(count)]
+        assert some.ids == [whole.ids[at] for at in chosen]
+        if whole.segment_ids is not None:
+            assert some.segment_ids == [whole.segment_ids[at] for at in chosen]
+        assert some.truncated == [n_all[i] > most for i, count in enumerate(counts) for _ in range(count)]
+    assert not any(whole.truncated)
+
+
+def test_text_beyond_the_windows_is_not_tokenized(opened, monkeypatch):
+    predictor, read = opened(FOLDERS["xlmr"]), []
+    encode = type(predictor._tokenizer)._encode_raw
+
+    def counted(self, segments):
+        read.extend(map(len, segments))
+        return encode(self, segments)
+
+    monkeypatch.setattr(type(predictor._tokenizer), "_encode_raw", counted)
+    found = predictor.logits(["word after word " * 20_000, "short"], 16, stride=3, max_windows=5)
+    assert found.windows.tolist() == [5, 1]
+    assert found.truncated.tolist() == [True, False]
+    assert len(found.logits) == 6
+    assert sum(read) < 3000

@@ -16,7 +16,7 @@ class Spelled:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, texts, max_length, batch_size, lower_case, seconds, stride):
+    def __call__(self, texts, max_length, batch_size, lower_case, seconds, stride, max_windows):
         self.calls.append((list(texts), max_length, batch_size, lower_case, seconds, stride))
         windows = [text.removesuffix("...").split("|") for text in texts]
         numbers = [[float(word) for word in window.split()] for found in windows for window in found]

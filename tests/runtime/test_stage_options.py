@@ -9,7 +9,7 @@ import pytest
 from sparkxlmr.errors import SettingError
 from sparkxlmr.runtime.row_classifier import RowOptions
 from sparkxlmr.runtime.row_mask_filler import FillOptions
-from sparkxlmr.runtime.stage_options import Chosen, fill_options, row_options
+from sparkxlmr.runtime.stage_options import MAX_WINDOWS, Chosen, fill_options, row_options
 
 DEFAULTS = {
     "maxSentenceLength": 128, "batchSize": 8, "caseSensitive": False, "activation": "softmax",
@@ -68,6 +68,14 @@ def test_windows_share_a_quarter_unless_told(plain_bundle, settings, stride):
     """`stride` alone, without windows, decides nothing."""
     assert row_options(chosen(**settings), plain_bundle).stride is None
     assert row_options(chosen(longTextStrategy="windows", **settings), plain_bundle).stride == stride
+
+
+def test_windows_are_bounded(plain_bundle):
+    """Also in stages that an earlier release saved, which have no such setting."""
+    found = row_options(chosen(longTextStrategy="windows"), plain_bundle)
+    assert found.max_windows == MAX_WINDOWS
+    assert row_options(chosen(longTextStrategy="windows", maxWindows=7), plain_bundle).max_windows == 7
+    assert row_options(chosen(maxWindows=7), plain_bundle).max_windows is None
 
 
 def test_a_pair_without_room_for_both_texts_is_refused(plain_bundle):

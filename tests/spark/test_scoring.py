@@ -102,15 +102,16 @@ def test_a_label_called_like_an_entry_of_the_metadata_keeps_its_score(spark):
         assert out[0][0][4] == {"sentence": "0.25", "truncated": "0.5", "windows": "0.125"}
 
 
-def test_the_number_of_windows_stands_where_otherwise_a_text_is_cut(spark):
-    """Of a pair the second text may still be cut."""
-    for pairs, told in ((False, {}), (True, {"truncated": "true"})):
-        out = annotate(
-            spark, [[(0, 1, {"sentence": "0"})]], RowOptions(8, stride=1, pairs=pairs), source="array(0)",
-            label="array(1)", truncated="array(true)", windows="array(3)", scores="array(0.25, 0.75)",
-        )  # fmt: skip
-        expected = {"sentence": "0", "World": "0.25", "Sports": "0.75", "windows": "3"}
-        assert out[0][0][4] == expected | told
+@pytest.mark.parametrize("pairs", [False, True])
+def test_number_of_windows_and_whether_some_were_left_out(spark, pairs):
+    out = annotate(
+        spark, [[(0, 1, {"sentence": "0"}), (2, 3, {"sentence": "1"})]],
+        RowOptions(8, stride=1, pairs=pairs), source="array(0, 1)", label="array(1, 1)",
+        truncated="array(true, false)", windows="array(3, 1)", scores="array(0.25, 0.75, 0.25, 0.75)",
+    )  # fmt: skip
+    expected = {"sentence": "0", "World": "0.25", "Sports": "0.75", "windows": "3", "truncated": "true"}
+    assert out[0][0][4] == expected
+    assert "truncated" not in out[0][1][4]
 
 
 def test_a_document_without_sentence_number_gets_its_position(spark):
@@ -131,7 +132,7 @@ def test_numeric_columns_are_numbers_even_where_there_was_no_text(spark):
         given = answers(options, **empty, row_scores=scores, row_logits=logits)
         df = spark.range(1).withColumn("r", given)
         row = df.select(
-            scoring.prediction(df["r"]).alias("p"),
+            scoring.prediction(df["r"], 2).alias("p"),
             scoring.probability(df["r"], 2).alias("v"),
             scoring.raw_prediction(df["r"], 2).alias("w"),
         ).first()
