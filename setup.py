@@ -1,9 +1,9 @@
 """All metadata is in pyproject.toml; this file holds what it cannot express.
 
-``models/`` is packaged as ``sparkxlmr.builtin``. An editable installation puts the checkout's path on ``sys.path``
-(a plain ``.pth`` file) instead of setuptools' import hook, because the hook comes after the path: run from the folder
-that holds a checkout called ``sparkxlmr``, Python would import that checkout as an empty namespace package. The path
-of a regular package takes precedence over namespace packages, wherever Python starts.
+``models/`` is packaged as ``sparkxlmr.builtin``. An editable installation puts the checkout's path on
+``sys.path`` (a plain ``.pth`` file) instead of setuptools' import hook. The hook comes after the path: in the
+folder that holds a checkout called ``sparkxlmr``, Python would import that checkout as an empty namespace
+package. A regular package on the path takes precedence, wherever Python starts.
 """
 
 from setuptools import find_packages, setup
