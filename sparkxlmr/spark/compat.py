@@ -147,9 +147,12 @@ def files_root() -> Path:
     return Path(SparkFiles.getRootDirectory())
 
 
-def java_weak_reference(context: Any, broadcast: Any) -> Any:
-    """The JVM's weak reference to a broadcast variable: ``get()`` is None once the JVM has collected it."""
-    return context._jvm.java.lang.ref.WeakReference(broadcast._jbroadcast)
+def weak_broadcasts(context: Any) -> Any:
+    """A map of the JVM for broadcast variables, which forgets each that the JVM has collected.
+
+    A weak reference would not do: to look at its referent from Python makes a strong reference to it.
+    """
+    return context._jvm.java.util.WeakHashMap()
 
 
 def has_active_jobs(context: Any) -> bool:

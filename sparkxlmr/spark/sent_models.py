@@ -11,19 +11,24 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sparkxlmr.spark.compat import has_active_jobs, java_weak_reference, remove_added_file
+from sparkxlmr.spark.compat import has_active_jobs, remove_added_file, weak_broadcasts
 from sparkxlmr.spark.model_ref import ModelRef
 
 #: Broadcast models whose pieces executors are asked to keep; workers have unpacked those of the others.
 MAX_BROADCAST = 4
 #: Unused models that stay sent, because programs often make the same stage again.
 MAX_UNUSED = 2
+
+#: Garbage collections for models that are released at once, and seconds in between: the Python side of
+#: Spark reports once a second to the JVM which objects it has dropped.
+ROUNDS, PAUSE = 4, 0.75
 
 #: session or application, bundle hash, distribution
 Key = tuple[str, str, str]
@@ -36,14 +41,14 @@ class _Entry:
     - `context`: the SparkContext; None under Connect, whose server keeps what it got until the session ends.
     - `file`: with distribution "files" what Spark serves to executors.
     - `marks`: by the id of each living owner, the mark that it keeps alive.
-    - `references`: the JVM's weak references to all marks.
+    - `alive`: the JVM's weak map of all marks; None where there is no file.
     """
 
     ref: ModelRef
     context: Any
     file: Path | None
     marks: dict[int, Any] = field(default_factory=dict)
-    references: list[Any] = field(default_factory=list)
+    alive: Any = None
 
     def use(self, owner: object) -> ModelRef:
         """The reference for one DataFrame; the model stays sent as long as it or `owner` is alive."""
@@ -52,7 +57,8 @@ class _Entry:
         mark = self.marks.get(id(owner))
         if mark is None:
             mark = self.context.broadcast(None)
-            self.references.append(java_weak_reference(self.context, mark))
+            self.alive = weak_broadcasts(self.context) if self.alive is None else self.alive
+            self.alive.put(mark._jbroadcast, True)
             if owner is not None:
                 self.marks[id(owner)] = mark
                 # Without a lock: it may run in any thread, also in one that holds the registry's.
@@ -61,8 +67,7 @@ class _Entry:
 
     def is_used(self) -> bool:
         """Whether an owner, a DataFrame or a job still holds a mark."""
-        self.references = [found for found in self.references if found.get() is not None]
-        return bool(self.references)
+        return self.alive is not None and not self.alive.isEmpty()
 
 
 class SentModels:
@@ -107,15 +112,26 @@ class SentModels:
     def release_unused(self, context: Any) -> list[str]:
         """Release every model that no stage and no DataFrame uses; the hashes of the released ones.
 
-        Collects garbage in this process and in the JVM first.
+        Collects garbage in this process and in the JVM first, for some seconds where DataFrames remain.
         """
-        for _ in range(2):  # the JVM lets go of an object after Python has
+        for _ in range(ROUNDS):
             gc.collect()
+            if not self._has_ownerless(context):
+                break
             context._jvm.System.gc()
+            if not self._has_ownerless(context):
+                break
+            time.sleep(PAUSE)
         with self._lock:
             released = self._release(context, keep=0)
             self._delete_retired(context)
         return released
+
+    def _has_ownerless(self, context: Any) -> bool:
+        """Whether a model is used that no stage holds: by a DataFrame, or until garbage is collected."""
+        with self._lock:
+            entries = [entry for entry in self._entries.values() if entry.context is context]
+            return any(entry.is_used() for entry in entries if not entry.marks)
 
     def refs(self) -> list[ModelRef]:
         """References of what is sent, the most recently used one last."""

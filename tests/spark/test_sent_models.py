@@ -17,7 +17,20 @@ from sparkxlmr.spark.sent_models import SentModels
 
 
 class Mark:
-    """A broadcast variable."""
+    """A broadcast variable, which is its own object of the JVM."""
+
+    @property
+    def _jbroadcast(self):
+        return self
+
+
+class WeakMap(weakref.WeakKeyDictionary):
+    """The JVM's WeakHashMap."""
+
+    put = weakref.WeakKeyDictionary.__setitem__
+
+    def isEmpty(self):
+        return not len(self)
 
 
 class Owner:
@@ -44,9 +57,8 @@ def context(monkeypatch):
 
     monkeypatch.setattr(sent_models, "remove_added_file", remove)
     monkeypatch.setattr(sent_models, "has_active_jobs", lambda context: context.is_busy)
-    monkeypatch.setattr(
-        sent_models, "java_weak_reference", lambda context, mark: SimpleNamespace(get=weakref.ref(mark))
-    )
+    monkeypatch.setattr(sent_models, "weak_broadcasts", lambda context: WeakMap())
+    monkeypatch.setattr(sent_models, "PAUSE", 0)
     return Context()
 
 
