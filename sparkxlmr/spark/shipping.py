@@ -70,6 +70,7 @@ def importer(module: str, function: str) -> Callable[[], Callable[..., Any]]:
             installed = getattr(import_module("sparkxlmr"), "__version__", "of no version")
             if installed == expected:
                 loaded: Callable[..., Any] = getattr(import_module(module), function)
+                import_module("sparkxlmr.spark.worker_exit").expect_closed_connection()
                 return loaded
         except AttributeError:
             lacking = f" without {module}.{function}"
