@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sparkxlmr.light import LightPipeline
     from sparkxlmr.spark.attach import attach
+    from sparkxlmr.spark.distribution import release_unused_models
     from sparkxlmr.spark.session import start
 
 __version__ = "0.1.0"
 
-__all__ = ["LightPipeline", "__version__", "attach", "start"]
+__all__ = ["LightPipeline", "__version__", "attach", "release_unused_models", "start"]
 
 _WHERE = {
     "LightPipeline": "sparkxlmr.light",
     "attach": "sparkxlmr.spark.attach",
+    "release_unused_models": "sparkxlmr.spark.distribution",
     "start": "sparkxlmr.spark.session",
 }
 

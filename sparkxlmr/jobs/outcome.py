@@ -19,6 +19,13 @@ _WRONG_USE_ERRORS = (SettingError, InputError, OutputError, PresetNotFoundError,
 
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt)): (.*)$")
 _MODULE = re.compile(r"No module named '(\w+)")
+# How Spark's text shows that a worker, or its executor, ended without an error of its own.
+_WORKER_ENDED = re.compile(
+    r"Python worker exited unexpectedly|Python worker process terminated|ExecutorLostFailure"
+    r"|(?:IOException|SocketException): (?:Broken pipe|Connection reset)|java\.io\.EOFException"
+)
+_CRASH = re.compile(r"Fatal Python error: ([^\n]+)")
+_ATTEMPTS = re.compile(r"failed (\d+) times")
 _WRAPPERS = ("SparkException", "Py4JJavaError", "PythonException", "AnalysisException", "UDFRaisedException")
 
 
@@ -82,6 +89,10 @@ def readable_text(text: str) -> str:
             "Python that spark.pyspark.python names. To mend it: send an environment along with --archives "
             "env.tar.gz#env, made by `make cluster-env`."
         )
+    if not any(kind.endswith("Error") and kind != "Py4JError" for kind, _ in causes):
+        ended = _worker_ended(text)
+        if ended is not None:
+            return ended
     if not causes:
         first = next((line.strip() for line in text.splitlines() if line.strip()), "")
         return first[:500]
@@ -90,6 +101,31 @@ def readable_text(text: str) -> str:
     said = re.sub(r"\s*SQLSTATE: \w+$", "", said)
     plain = kind in ("RuntimeError", "Exception") or _is_ours(kind)
     return (said if plain else f"{kind}: {said}")[:1000]
+
+
+def _worker_ended(text: str) -> str | None:
+    """One line with the likely cause where a worker ended without an error of its own, else None.
+
+    >>> _worker_ended("SparkException: Task 0 in stage 1.0 failed 4 times\\n"
+    ...               "java.io.IOException: Broken pipe\\n at org.apache.spark.api.python.PythonRunner")[:72]
+    'A Python worker ended unexpectedly, 4 times (IOException: Broken pipe). '
+    """
+    sign = _WORKER_ENDED.search(text)
+    if sign is None or not ("Python" in text or "ExecutorLostFailure" in text):
+        return None
+    crash, attempts = _CRASH.search(text), _ATTEMPTS.search(text)
+    times = f", {attempts[1]} times" if attempts and attempts[1] != "1" else ""
+    if crash is not None:
+        return (
+            f"A Python worker crashed{times}: {crash[1].strip()}. Expected an engine that runs this model. "
+            "To mend it: try another engine or precision; --debug shows where it crashed."
+        )
+    return (
+        f"A Python worker ended unexpectedly{times} ({sign[0]}). Expected a process that lives as long as "
+        "its task. To mend it: most likely the memory did not suffice (the system's log, dmesg, names the "
+        "process that it ended). Run fewer tasks at a time (--master local[1]), take a smaller model or "
+        "precision int8, or give a cluster's executors more memory (spark.executor.memoryOverhead)."
+    )
 
 
 def _is_ours(kind: str) -> bool:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from sparkxlmr.errors import PresetNotFoundError
-
-_PACKAGE = "sparkxlmr.builtin"
 
 
 def names() -> tuple[str, ...]:
@@ -37,12 +34,8 @@ def locate(name: str) -> Path:
 
 def _root() -> Path | None:
     """The installed presets; in a checkout, where the package holds none, ``models/`` beside the package."""
-    try:
-        installed = Path(str(resources.files(_PACKAGE).joinpath("")))
-        if installed.is_dir():
-            return installed
-    except ModuleNotFoundError:
-        pass
     package = Path(__file__).resolve().parents[1]
-    checkout = package.parent / "models"
+    installed, checkout = package / "builtin", package.parent / "models"
+    if installed.is_dir():
+        return installed
     return checkout if (package.parent / "pyproject.toml").is_file() and checkout.is_dir() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ _LEFT_OUT = frozenset({"builtin", "__pycache__"})
 
 #: Sessions that have it already, with the archive's name.
 _attached: set[tuple[str, str]] = set()
+_lock = threading.Lock()
 
 
 def attach(spark: SparkSession | None = None) -> None:
@@ -46,22 +48,24 @@ def attach(spark: SparkSession | None = None) -> None:
     from pyspark.sql import SparkSession
 
     from sparkxlmr.presets.home import folder_in_home
-    from sparkxlmr.spark.compat import is_connect, session_key
+    from sparkxlmr.spark.compat import files_root, is_connect, session_key
 
     spark = spark or SparkSession.getActiveSession()
     if spark is None:
         raise EnvironmentNotReadyError(
             "There is no active Spark session", "one to send the package to", "call attach(spark)"
         )
-    archive = package_archive(folder_in_home("packages"))
+    # On a classic cluster not in the user's cache: Spark reads the file whenever an executor starts.
+    archive = package_archive(folder_in_home("packages") if is_connect(spark) else files_root())
     key = (session_key(spark), archive.name)
-    if key in _attached:
-        return
-    if is_connect(spark):
-        spark.addArtifacts(str(archive), pyfile=True)
-    else:
-        spark.sparkContext.addPyFile(str(archive))
-    _attached.add(key)
+    with _lock:
+        if key in _attached:
+            return
+        if is_connect(spark):
+            spark.addArtifacts(str(archive), pyfile=True)
+        else:
+            spark.sparkContext.addPyFile(str(archive))
+        _attached.add(key)
 
 
 def package_archive(folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pyspark
@@ -137,3 +138,43 @@ def ensure_worker_python(spark: SparkSession) -> None:
 def gpus_of_tasks(spark: SparkSession) -> bool:
     """Whether Spark gives GPUs to tasks in this session (`spark.task.resource.gpu.amount`)."""
     return float(conf(spark, "spark.task.resource.gpu.amount", "0") or 0) > 0
+
+
+def files_root() -> Path:
+    """The driver's folder of the files that were added: Spark's own, deleted when the application ends."""
+    from pyspark import SparkFiles  # not in a client of Connect that has no Spark
+
+    return Path(SparkFiles.getRootDirectory())
+
+
+def weak_broadcasts(context: Any) -> Any:
+    """A map of the JVM for broadcast variables, which forgets each that the JVM has collected.
+
+    A weak reference would not do: to look at its referent from Python makes a strong reference to it.
+    """
+    return context._jvm.java.util.WeakHashMap()
+
+
+def has_active_jobs(context: Any) -> bool:
+    """Whether the application runs a job."""
+    return bool(context.statusTracker().getActiveJobsIds())
+
+
+def remove_added_file(context: Any, name: str) -> bool:
+    """Take a file of ``SparkContext.addFile`` from the list that new executors fetch; whether that succeeded.
+
+    Spark has no public call for it. The list is a map per artifact set in Spark 3.5 and 4.x; a platform that
+    hides it keeps the file until the application ends.
+    """
+    from py4j.protocol import Py4JError  # not in a client of Connect that has no Spark
+
+    try:
+        urls = [url for url in context.listFiles if url.rpartition("/")[2] == name]
+        file_sets = context._jsc.sc().addedFiles().values().iterator()
+        while file_sets.hasNext():
+            files = file_sets.next()
+            for url in urls:
+                files.remove(url)
+        return not any(url in urls for url in context.listFiles)
+    except (Py4JError, AttributeError, TypeError):
+        return False

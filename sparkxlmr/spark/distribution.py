@@ -2,27 +2,35 @@
 
 - `path`: the worker opens the bundle's folder. Needs a disk that driver and executors see under one path.
 - `files`: one archive, named by its content hash, through `SparkContext.addFile` (under Connect an artifact);
-  the worker unpacks it.
+  the worker unpacks it. Spark serves it from its own temporary folder (`spark.local.dir`), which it deletes.
 - `broadcast`: that archive in pieces of at most 256 MB as broadcast variables; the worker joins and unpacks
   them. Each JVM holds a piece in memory while it passes.
 
 Whatever the way, each worker process verifies the folder that it opens: the manifest (labels included)
 against the hash that the driver names, and every byte of the files against the manifest. What that costs and
 what it cannot find is in :mod:`sparkxlmr.runtime.host`.
-Under Connect, where this process sees nothing of the executors, one task looks first whether they can run it.
+Outside of local mode one task checks first whether the executors can run it.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import tempfile
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 from pyspark.sql import SparkSession
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.errors import (
+    DamagedModelError,
+    EnvironmentNotReadyError,
+    NotAPresetError,
+    OutputError,
+    SettingError,
+)
 from sparkxlmr.presets.home import folder_in_home
 from sparkxlmr.runtime.archive import pack
 from sparkxlmr.runtime.bundle import Bundle
@@ -30,9 +38,10 @@ from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engines import engine_named
 from sparkxlmr.runtime.gpu_process import PROCESSES, SHARING
 from sparkxlmr.runtime.host import unpacked_once
-from sparkxlmr.spark.compat import conf, is_connect, is_local, session_key
+from sparkxlmr.spark.compat import conf, files_root, is_connect, is_local, session_key
 from sparkxlmr.spark.model_ref import WAYS, ModelRef
 from sparkxlmr.spark.probe import check
+from sparkxlmr.spark.sent_models import SentModels
 
 #: Bytes of one broadcast variable: Spark refuses 2 GB, and each JVM holds a whole one while it arrives.
 PIECE = 256 << 20
@@ -42,13 +51,11 @@ SHARED_DISK = "spark.sparkxlmr.sharedDisk"
 GPU_PROCESSES = "spark.sparkxlmr.gpu.processes"
 #: Where executors mount storage that a Connect client's machine has under the same name (Databricks).
 MOUNTED = (Path("/Volumes"), Path("/dbfs"))
-#: Models whose broadcast pieces executors are asked to keep; workers have unpacked those of the others.
-MAX_BROADCAST = 4
-
-#: What this process has sent already: (session or context, bundle hash, way) -> reference; latest used last.
-_sent: dict[tuple[str, str, str], ModelRef] = {}
-#: What executors of a Connect session were asked about already: (session, engine, how the model travels).
+#: What this process has sent already.
+_sent = SentModels()
+#: What executors were checked for already: (session, engine, distribution, name or folder).
 _checked: set[tuple[str, str, str, str]] = set()
+_check_lock = threading.Lock()
 
 
 def resolve_way(way: str, spark: SparkSession, folder: Path | None = None) -> str:
@@ -83,14 +90,31 @@ def _gpu_processes(spark: SparkSession) -> int:
 
 
 def distribute(
-    bundle: Bundle, way: str, spark: SparkSession, precision: str, stream: bool = False
+    bundle: Bundle,
+    way: str,
+    spark: SparkSession,
+    precision: str,
+    stream: bool = False,
+    owner: object = None,
 ) -> ModelRef:
     """Send a verified bundle on its way, once a session, and return what the executors need to find it.
 
-    `way` is one of :data:`WAYS`; `precision` is passed on to the predictor; `stream` says that the rows are
-    those of a stream. Raises what :func:`sparkxlmr.spark.probe.check` raises where a Connect server's
-    executors cannot run it, SettingError for a stream under Connect whose tasks would not get the model, or
-    for a number of GPU processes that is none.
+    Several threads may call it at once. A model that was sent stays sent as long as `owner`, or a DataFrame
+    made with the reference, is alive; :func:`release_unused_models` says what happens then.
+
+    Args:
+        bundle: the compiled model.
+        way: one of :data:`WAYS`.
+        spark: the session.
+        precision: passed on to the predictor.
+        stream: whether the rows are those of a stream.
+        owner: an object that lives as long as the model may be used again, such as a stage's model.
+
+    Raises:
+        SettingError: a stream under Connect, whose tasks would not get the model, or a number of GPU
+            processes that is none.
+        EnvironmentNotReadyError, EngineError, NotAPresetError: the executors cannot run it, as
+            :func:`sparkxlmr.spark.probe.check` says, or Spark's temporary folder cannot take it.
     """
     way = resolve_way(way, spark, bundle.folder)
     if stream and way == "files" and is_connect(spark):
@@ -106,48 +130,86 @@ def distribute(
     assigned = not is_local(spark) and uses_gpu
     shared = _gpu_processes(spark) if is_local(spark) and uses_gpu and SHARING and gpu_visible() else 0
     if way == "path":
-        ref = ModelRef(bundle.hash, way, str(bundle.folder), precision, assigned, shared=shared)
-        _check_once(spark, ref, bundle.engine)
-        return ref
-    key = (session_key(spark), bundle.hash, way)
-    if key not in _sent:
+        ref = ModelRef(bundle.hash, way, str(bundle.folder), precision)
+    else:
+        context = None if is_connect(spark) else spark.sparkContext
+        key = (session_key(spark), bundle.hash, way)
+        ref = _sent.send_once(key, context, lambda: _send(bundle, way, spark), owner)
+    _check_once(spark, ref, bundle.engine)
+    return replace(ref, precision=precision, assigned=assigned, shared=shared)
+
+
+def release_unused_models(spark: SparkSession | None = None) -> int:
+    """Release the models that were sent to executors and that no stage, DataFrame or job uses any more.
+
+    A model is released by itself some time after the last stage and the last DataFrame that use it are gone:
+    executors that start later do not fetch it. The two most recent unused ones stay until this call, in case
+    that the same stage is made again. The driver's copy is deleted when no job runs; what executors have
+    received stays on their disks until the application ends, and under Spark Connect the server keeps all
+    artifacts until the session ends.
+
+    Args:
+        spark: the session; by default the active one.
+
+    Returns:
+        The number of released models. 0 under Connect.
+
+    Raises:
+        EnvironmentNotReadyError: there is no session.
+
+    Example::
+
+        del stage, dataframe
+        sparkxlmr.release_unused_models(spark)
+    """
+    spark = spark or SparkSession.getActiveSession()
+    if spark is None:
+        raise EnvironmentNotReadyError(
+            "There is no active Spark session", "one that models were sent to", "pass the session"
+        )
+    return 0 if is_connect(spark) else len(_sent.release_unused(spark.sparkContext))
+
+
+def _send(bundle: Bundle, way: str, spark: SparkSession) -> tuple[ModelRef, Path | None]:
+    """Send the model; the reference to it, and the file that Spark serves from this machine."""
+    if is_connect(spark):
         archive = pack(bundle, folder_in_home("archives"))
-        pieces: tuple[Any, ...] = ()
-        if way == "broadcast":
-            pieces = _broadcast(spark, archive)
-        elif is_connect(spark):
-            spark.addArtifacts(str(archive), file=True)
-        else:
-            spark.sparkContext.addFile(str(archive))
-        _sent[key] = ModelRef(bundle.hash, way, archive.name, precision, pieces=pieces)
-    _sent[key] = _sent.pop(key)
-    _release_broadcasts(key[0])
-    _check_once(spark, _sent[key], bundle.engine)
-    return replace(_sent[key], precision=precision, assigned=assigned, shared=shared)
+        spark.addArtifacts(str(archive), file=True)
+        return ModelRef(bundle.hash, way, archive.name, ""), None
+    if way == "files":
+        # Not in the user's cache: Spark reads it whenever an executor starts, until the application ends.
+        archive = _pack_for_spark(bundle, files_root())
+        spark.sparkContext.addFile(str(archive))
+        return ModelRef(bundle.hash, way, archive.name, ""), archive
+    with tempfile.TemporaryDirectory(prefix="sparkxlmr-", dir=files_root()) as folder:
+        archive = _pack_for_spark(bundle, Path(folder))
+        return ModelRef(bundle.hash, way, archive.name, "", pieces=_broadcast(spark, archive)), None
+
+
+def _pack_for_spark(bundle: Bundle, folder: Path) -> Path:
+    try:
+        return pack(bundle, folder)
+    except OutputError as error:
+        raise EnvironmentNotReadyError(
+            f"The model cannot be written to Spark's temporary folder: {error.came}",
+            "room for a copy of each model",
+            "set spark.local.dir (SPARK_LOCAL_DIRS) to a folder with room before Spark starts, or use "
+            "setDistribution('path')",
+        ) from error
 
 
 def _check_once(spark: SparkSession, ref: ModelRef, engine: str) -> None:
-    """Under Connect let one task look for the package, the engine and the model; once a session and model."""
-    if not is_connect(spark):
+    """Let one task check the package, the engine and the model; once a session and model.
+
+    Not in local mode, whose workers are this machine's, and run this very Python.
+    """
+    if is_local(spark):
         return
     key = (session_key(spark), engine, ref.way, ref.place)
-    if key not in _checked:
-        check(spark, ref, engine)
-        _checked.add(key)
-
-
-def _release_broadcasts(session: str) -> None:
-    """Let executors drop the pieces of all but the last few models.
-
-    Nothing breaks: a job that still needs a piece has it sent again by the driver, which keeps it until its
-    last DataFrame is gone.
-    """
-    keys = [key for key in _sent if key[2] == "broadcast"]
-    for key in keys[:-MAX_BROADCAST]:
-        old = _sent.pop(key)
-        if key[0] == session:
-            for piece in old.pieces:
-                piece.unpersist()
+    with _check_lock:
+        if key not in _checked:
+            check(spark, ref, engine)
+            _checked.add(key)
 
 
 def arrived(ref: ModelRef) -> Bundle:

@@ -172,7 +172,8 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
         _tell_once(self.model.name, bundle.hash, engine, choice)
         # What depends on the bundle is refused before anything is sent.
         self._check_settings(bundle)
-        return bundle, distribute(bundle, self.getDistribution(), spark, choice.precision, stream)
+        way = self.getDistribution()
+        return bundle, distribute(bundle, way, spark, choice.precision, stream, owner=self.model)
 
     def _compiled_model(self) -> Model:
         """What of the model is compiled."""

@@ -19,7 +19,9 @@ class ModelRef:
     - `precision`: what the engine computes in, resolved on the driver.
     - `assigned`: whether the engine runs on the GPUs that Spark assigns to tasks, and on no other (clusters).
       False for an engine without GPUs, and in local mode, where Spark assigns none.
-    - `pieces`: with way "broadcast" the archive, cut in order, as Spark broadcast variables.
+    - `pieces`: Spark broadcast variables. With way "broadcast" the archive, cut in order; with "files" one
+      without content, which shows the driver how long the model is used
+      (:mod:`sparkxlmr.spark.sent_models`).
     - `shared`: in local mode, how many processes a visible GPU compute for all workers; 0: each worker
       computes for itself.
     """

@@ -16,10 +16,17 @@ from sparkxlmr.spark.model_ref import ModelRef
 
 #: What makes a package reach executors that lack it.
 ATTACH = "call sparkxlmr.attach(spark) once in this session"
+#: The same with everything that the package needs, on a cluster.
+INSTALL = (
+    "install it on every executor, or ship an environment that has it (--archives env.tar.gz#env with "
+    "spark.pyspark.python=./env/bin/python)"
+)
 
 
 def question(way: str, place: str) -> Callable[[Any], str]:
     """What runs on the executor: a function that unpickles without this package and answers in JSON."""
+
+    expected = __version__
 
     def asked(_: Any) -> str:
         import json
@@ -31,17 +38,18 @@ def question(way: str, place: str) -> Callable[[Any], str]:
         answer: dict[str, Any] = {"version": None, "error": "", "engines": [], "sees": False}
         answer["python"] = sys.version.split()[0]
         try:
-            answer["version"] = import_module("sparkxlmr").__version__
-            import_module("sparkxlmr.spark.worker")
-            answer["engines"] = list(import_module("sparkxlmr.runtime.engines").available())
-        except ImportError as error:
+            answer["version"] = getattr(import_module("sparkxlmr"), "__version__", "of no version")
+            if answer["version"] == expected:  # another version may lack anything
+                import_module("sparkxlmr.spark.worker")
+                answer["engines"] = list(import_module("sparkxlmr.runtime.engines").available())
+        except (ImportError, AttributeError) as error:
             answer["error"] = str(error)
         if way == "files":
             from pyspark import SparkFiles
 
             answer["sees"] = Path(SparkFiles.get(place)).is_file()
         else:
-            answer["sees"] = Path(place).is_dir()
+            answer["sees"] = way == "broadcast" or Path(place).is_dir()
         return json.dumps(answer)
 
     return asked
@@ -70,25 +78,25 @@ def check(spark: SparkSession, ref: ModelRef, engine: str) -> None:
     found = ask(spark, ref)
     if found["version"] is None:
         raise EnvironmentNotReadyError(
-            f"The Spark server's Python {found['python']} cannot import sparkxlmr ({found['error']})",
-            "the package on its executors",
-            f"{ATTACH}, or install it there",
+            f"The executors' Python {found['python']} cannot import sparkxlmr ({found['error']})",
+            "the package on the executors",
+            f"{INSTALL}; where only sparkxlmr itself is missing, {ATTACH}",
         )
     if found["version"] != __version__:
         raise EnvironmentNotReadyError(
-            f"The Spark server has sparkxlmr {found['version']}, this client {__version__}",
+            f"The executors have sparkxlmr {found['version']}, the driver {__version__}",
             "one version on both sides",
-            f"{ATTACH}: it sends this client's; or install the same version",
+            f"{ATTACH}: it sends the driver's; or install the same version",
         )
     if found["error"]:
         raise EnvironmentNotReadyError(
-            f"The Spark server's Python {found['python']} cannot run sparkxlmr ({found['error']})",
-            "what the package needs on its executors",
-            "install the requirements of sparkxlmr in the server's Python",
+            f"The executors' Python {found['python']} cannot run sparkxlmr ({found['error']})",
+            "what the package needs on the executors",
+            f"for the requirements of sparkxlmr: {INSTALL}",
         )
     if engine not in found["engines"]:
         raise EngineError(
-            f"The Spark server's executors lack the engine {engine!r}",
+            f"The executors lack the engine {engine!r}",
             f"one of {', '.join(found['engines']) or 'none'}, which they have",
             f"call setEngine(...), or install it there: {engine_named(engine).install}",
         )
@@ -99,12 +107,12 @@ def check(spark: SparkSession, ref: ModelRef, engine: str) -> None:
 def _unseen(ref: ModelRef) -> NotAPresetError:
     if ref.way == "files":
         return NotAPresetError(
-            f"The Spark server's executors do not see the artifact {ref.place}",
-            "files that spark.addArtifacts sends to reach them",
+            f"The executors do not see the file {ref.place}",
+            "files that spark.addArtifacts or SparkContext.addFile sends to reach them",
             "put the model on storage that they mount, and call setDistribution('path')",
         )
     return NotAPresetError(
-        f"The Spark server's executors see no folder {ref.place}",
+        f"The executors see no folder {ref.place}",
         "the model's folder, which setDistribution('path') promises",
         "put the model on storage that they mount, or call setDistribution('files')",
     )

@@ -41,6 +41,10 @@ LOCAL_CONF: dict[str, str] = {
 """What :func:`start` adds where the whole of Spark runs on this machine."""
 
 
+#: Attempts of a task, as on a cluster (the default of ``spark.task.maxFailures``).
+ATTEMPTS = 4
+
+
 def require_pyspark() -> None:
     """Raise EnvironmentNotReadyError, naming the extra, where pyspark is not installed."""
     if importlib.util.find_spec("pyspark") is None:
@@ -72,7 +76,8 @@ def start(
     Args:
         master: where Spark runs, e.g. ``"local[4]"`` or ``"sc://host:15002"``; by default what
             spark-submit was given, else what the platform's ``spark-defaults.conf`` says, else
-            ``"local[*]"``.
+            ``"local[*]"``. In local mode a task has four attempts, unless the master names another number
+            (``"local[4,1]"``).
         app_name: the name that Spark's own pages show.
         **conf: Spark settings by their full names. In a session that is already active only those that
             Spark can change at run time are possible.
@@ -163,7 +168,8 @@ def _start_classic(master: str | None, app_name: str, settings: dict[str, str]) 
     else:
         ensure_java()
     given = platform_defaults() | dict(SparkConf().getAll())
-    master = master or settings.get("spark.master") or given.get("spark.master") or "local[*]"
+    master = with_retries(settings.get("spark.master") or master or given.get("spark.master") or "local[*]")
+    settings.pop("spark.master", None)
     wanted = dict(SESSION_CONF)
     if master.startswith("local"):
         wanted.update(LOCAL_CONF)
@@ -177,6 +183,18 @@ def _start_classic(master: str | None, app_name: str, settings: dict[str, str]) 
     if "spark.app.name" not in given or not submitted:
         builder = builder.appName(app_name)
     return _build(builder, wanted | settings)
+
+
+def with_retries(master: str) -> str:
+    """The master for local mode with the attempts of a task that a cluster allows; any other as it is.
+
+    Spark gives up after the first attempt there, also when the system ended a worker for its memory.
+
+    >>> with_retries("local[2]"), with_retries("local"), with_retries("local[2,1]"), with_retries("yarn")
+    ('local[2,4]', 'local[1,4]', 'local[2,1]', 'yarn')
+    """
+    cores = re.fullmatch(r"local(?:\[(\d+|\*)\])?", master)
+    return f"local[{cores[1] or 1},{ATTEMPTS}]" if cores else master
 
 
 def platform_defaults() -> dict[str, str]:

@@ -118,7 +118,8 @@ def test_a_worker_without_the_package_fails_with_one_line(source, tiny_preset, t
     # spark-submit sends both streams of the driver's Python to its standard output.
     ours = [line for line in done.stdout.splitlines() if line.startswith("sparkxlmr: ")]
     assert len(ours) == 1, done.stderr[-3000:]
-    assert "The executors' Python lacks the package" in ours[0]
+    assert "cannot import sparkxlmr" in ours[0]
+    assert "--archives env.tar.gz#env" in ours[0]
     assert not (tmp_path / "out").exists()
 
 

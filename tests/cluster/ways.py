@@ -88,7 +88,7 @@ def main() -> None:
             "scores": first,
             "repeats": bool(np.array_equal(first, second)),
         }
-    result["n_pieces"] = max(len(ref.pieces) for ref in distribution._sent.values())
+    result["n_pieces"] = max(len(ref.pieces) for ref in distribution._sent.refs())
     result["without package"] = failure(spark, stages["path"], df, "sparkxlmr")
     result["without engine"] = failure(spark, stages["path"], df, "openvino")
     hidden = classifier(folder, "path-hidden")

@@ -47,6 +47,42 @@ def test_a_worker_without_the_package_is_told_what_it_lacks():
     assert "make cluster-env" in line
 
 
+KILLED = """An error occurred while calling o123.parquet.
+: org.apache.spark.SparkException: Job aborted due to stage failure: Task 1 in stage 2.0 failed 4 times, most
+recent failure: Lost task 1.3 in stage 2.0 (TID 7) (host executor driver): CAUSE
+\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator.handle(PythonRunner.scala:1)
+Caused by: CAUSE
+"""
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "java.io.IOException: Broken pipe",
+        "java.net.SocketException: Connection reset",
+        "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)",
+        "java.io.EOFException",
+    ],
+)
+def test_readable_text_of_killed_worker(cause):
+    line = outcome.readable_text(KILLED.replace("CAUSE", cause))
+    assert line.startswith("A Python worker ended unexpectedly, 4 times (")
+    assert "most likely the memory did not suffice" in line
+    assert "local[1]" in line
+
+
+def test_readable_text_of_worker_error_before_broken_pipe():
+    text = KILLED.replace("CAUSE", "java.io.IOException: Broken pipe")
+    assert outcome.readable_text(text + "\nEngineError: The engine is missing.") == "The engine is missing."
+
+
+def test_readable_text_of_crash_in_native_code():
+    cause = "Python worker exited unexpectedly: Fatal Python error: Segmentation fault"
+    line = outcome.readable_text(KILLED.replace("CAUSE", cause))
+    assert line.startswith("A Python worker crashed, 4 times: Segmentation fault.")
+    assert "memory" not in line
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

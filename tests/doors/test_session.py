@@ -151,7 +151,7 @@ def test_the_platform_s_defaults_are_kept_unless_the_user_says_otherwise(tmp_pat
     )
     assert done.returncode == 0, done.stderr
     settings = json.loads(done.stdout)
-    assert settings["spark.master"] == (given or "yarn")
+    assert settings["spark.master"] == ("local[3,4]" if given else "yarn")
     # Left to the file, which Spark reads itself.
     assert "spark.driver.memory" not in settings
     assert settings["spark.ui.showConsoleProgress"] == "false"

@@ -38,6 +38,11 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+def packaging_files() -> list[bytes]:
+    """The contents of the files that decide how the checkout is installed."""
+    return [(CHECKOUT / name).read_bytes() for name in ("pyproject.toml", "setup.py")]
+
+
 def run(*command: str | Path, **settings: object) -> None:
     """Run a command; one that fails ends this program with its exit status and no traceback."""
     done = subprocess.run([str(part) for part in command], check=False, **settings)  # type: ignore[call-overload]
@@ -61,8 +66,8 @@ def kept(name: str, *requirements: str | Path, has_package: bool = True) -> Path
     unless ``has_package`` says that the environment does not depend on it.
     """
     contents = [Path(r).read_bytes() if Path(r).is_file() else str(r) for r in requirements]
-    metadata = (CHECKOUT / "pyproject.toml").read_bytes() if has_package else b""
-    folder = CHECKOUT / ".envs" / f"{name}-{digest(metadata, *contents)}"
+    metadata = packaging_files() if has_package else []
+    folder = CHECKOUT / ".envs" / f"{name}-{digest(*metadata, *contents)}"
     finished = folder / "finished"
     if not finished.exists():
         for older in folder.parent.glob(f"{name}-*"):
@@ -85,8 +90,7 @@ def prepare_checkout(purpose: str) -> Path:
     if "java" not in extras and not _has_java():
         extras.append("java")
     folder = CHECKOUT / ".venv"
-    metadata = [(CHECKOUT / name).read_bytes() for name in ("pyproject.toml", "setup.py")]
-    finished = folder / f"installed-{'-'.join(extras)}-{digest(*metadata)}"
+    finished = folder / f"installed-{'-'.join(extras)}-{digest(*packaging_files())}"
     if not finished.exists():
         print(f"Installing sparkxlmr[{','.join(extras)}] into .venv (once) ...", flush=True)
         make(folder, "-e", f"{CHECKOUT}[{','.join(extras)}]")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from sparkxlmr.errors import EnvironmentNotReadyError
 from sparkxlmr.spark import attach as module
+from sparkxlmr.spark import compat
 from sparkxlmr.spark.attach import attach, package_archive
 
 # What an executor does with it: no folder of the package anywhere on the path, only the archive.
@@ -80,9 +82,11 @@ def test_each_session_gets_the_package_once(monkeypatch):
     assert kinds == {"pyfile": True}
 
 
-def test_a_classic_cluster_gets_it_as_a_file_of_python(monkeypatch):
+def test_a_classic_cluster_gets_it_as_a_file_of_python(monkeypatch, tmp_path):
+    """From Spark's own folder: executors that start later read it too."""
     monkeypatch.setattr(module, "_attached", set())
+    monkeypatch.setattr(compat, "files_root", lambda: tmp_path)
     sent = []
     context = SimpleNamespace(applicationId="app", addPyFile=sent.append)
     attach(SimpleNamespace(sparkContext=context))
-    assert [path.rsplit("/", 2)[1] for path in sent] == ["packages"]
+    assert [Path(path).parent for path in sent] == [tmp_path]

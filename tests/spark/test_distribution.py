@@ -6,19 +6,28 @@ import io
 import os
 import pickle
 import shutil
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, SettingError
+from sparkxlmr.errors import (
+    DamagedModelError,
+    EnvironmentNotReadyError,
+    NotAPresetError,
+    OutputError,
+    SettingError,
+)
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import MANIFEST
 from sparkxlmr.runtime.compiler import bundle_for
-from sparkxlmr.spark import compat, distribution
+from sparkxlmr.spark import compat, distribution, sent_models
 from sparkxlmr.spark.model_ref import ModelRef
+from sparkxlmr.spark.sent_models import SentModels
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,10 @@ def set_conf(spark):
 def session(master, **settings):
     """As much of a classic session as the choice of a way looks at."""
     values = {"spark.master": master, **settings}
-    return SimpleNamespace(conf=SimpleNamespace(get=lambda name, default=None: values.get(name, default)))
+    return SimpleNamespace(
+        conf=SimpleNamespace(get=lambda name, default=None: values.get(name, default)),
+        sparkContext=SimpleNamespace(applicationId=uuid.uuid4().hex),
+    )
 
 
 @pytest.mark.parametrize(
@@ -169,7 +181,7 @@ def test_a_path_with_an_edited_manifest_is_not_opened(bundle, tmp_path):
             distribution.arrived(ModelRef(bundle.hash, "path", str(copy), "float32"))
 
 
-def test_only_an_engine_with_gpus_asks_for_the_devices_of_its_task(bundle, own_host):
+def test_only_an_engine_with_gpus_asks_for_the_devices_of_its_task(bundle, own_host, asked):
     """Any other engine leaves the devices that a worker sees as they are."""
     cluster = session("spark://host:7077")
     assert not distribution.distribute(bundle, "path", cluster, "float32").assigned
@@ -178,7 +190,7 @@ def test_only_an_engine_with_gpus_asks_for_the_devices_of_its_task(bundle, own_h
     assert not distribution.distribute(other, "path", session("local[2]"), "float32").assigned
 
 
-def test_visible_gpus_are_shared_in_local_mode_alone(bundle, monkeypatch):
+def test_visible_gpus_are_shared_in_local_mode_alone(bundle, asked, monkeypatch):
     monkeypatch.setattr(distribution, "gpu_visible", lambda: True)
     on_gpus = SimpleNamespace(engine="tensorflow", hash=bundle.hash, folder=bundle.folder)
 
@@ -215,7 +227,8 @@ def test_what_travels_is_sent_once_and_unpacked(spark, bundle, own_host, monkeyp
     monkeypatch.setattr(distribution, "PIECE", 200_000)
     ref = distribution.distribute(bundle, way, spark, "float32")
     again = distribution.distribute(bundle, way, spark, "bfloat16")
-    assert (again.precision, again.pieces) == ("bfloat16", ref.pieces)
+    assert (again.precision, again.place) == ("bfloat16", ref.place)
+    assert again.pieces == ref.pieces or way == "files"
     assert len(ref.pieces) > 1 or way == "files"
     assert distribution.arrived(ref).folder == own_host / "bundles" / bundle.hash
 
@@ -227,18 +240,18 @@ def test_pieces_of_the_last_models_only_stay_on_the_executors(spark, bundle, own
     from sparkxlmr.runtime.row_classifier import RowOptions
     from sparkxlmr.spark.scoring import scored
 
-    released = []
-    old = SimpleNamespace(pieces=(SimpleNamespace(unpersist=lambda: released.append("other")),))
-    monkeypatch.setattr(distribution, "_sent", {("ended", "b" * 64, "broadcast"): old})
-    monkeypatch.setattr(distribution, "MAX_BROADCAST", 1)
+    monkeypatch.setattr(distribution, "_sent", SentModels())
+    monkeypatch.setattr(sent_models, "MAX_BROADCAST", 1)
     ref = distribution.distribute(bundle, "broadcast", spark, "float32")
-    assert released == []  # of an application that is no more
     later = spark.range(3).select(scored(F.array(F.lit("x")), ref, RowOptions(16))["label"])
-    file = distribution.distribute(bundle, "files", spark, "float32")
+    distribution.distribute(bundle, "files", spark, "float32")
+    assert [sent.way for sent in distribution._sent.refs()] == ["broadcast", "files"]
+    released = []
+    other = ModelRef("c" * 64, "broadcast", "", "", pieces=(SimpleNamespace(unpersist=released.append),))
     key = (spark.sparkContext.applicationId, "c" * 64, "broadcast")
-    distribution._sent[key] = file
-    distribution._release_broadcasts(key[0])
-    assert [way for _, _, way in distribution._sent] == ["files", "broadcast"]
+    distribution._sent.send_once(key, spark.sparkContext, lambda: (other, None))
+    assert [sent.hash for sent in distribution._sent.refs()] == [bundle.hash, "c" * 64]
+    assert released == []
     assert len(later.collect()) == 3
 
 
@@ -246,7 +259,63 @@ def test_a_second_home_does_not_collide_with_the_first(spark, bundle, tmp_path, 
     """Spark refuses a file of the same name from another folder; it has the content already."""
     first = distribution.distribute(bundle, "files", spark, "float32")
     monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path))
-    assert distribution.distribute(bundle, "files", spark, "float32") == first
+    assert distribution.distribute(bundle, "files", spark, "float32").place == first.place
+
+
+def test_distribute_files_after_cache_deleted(spark, bundle, tmp_path, monkeypatch):
+    """Spark serves a model from its own folder, whatever happens to the user's cache."""
+    monkeypatch.setattr(distribution, "_sent", SentModels())
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path))
+    ref = distribution.distribute(bundle, "files", spark, "float32")
+    assert not list(tmp_path.rglob("*.zip"))
+    assert (compat.files_root() / ref.place).is_file()
+
+
+def test_distribute_without_room_in_spark_folder(spark, bundle, monkeypatch):
+    def full(bundle, folder):
+        raise OutputError(f"The archive {folder} cannot be written: No space left on device", "room", "home")
+
+    monkeypatch.setattr(distribution, "_sent", SentModels())
+    monkeypatch.setattr(distribution, "pack", full)
+    for way in ("files", "broadcast"):
+        with pytest.raises(EnvironmentNotReadyError, match=r"No space left.*spark\.local\.dir"):
+            distribution.distribute(bundle, way, spark, "float32")
+
+
+@pytest.mark.parametrize("way", ["files", "broadcast"])
+def test_distribute_from_eight_threads_sends_once(spark, bundle, monkeypatch, way):
+    """Each thread gets the reference of the one archive, and nothing is packed twice."""
+    packed = []
+
+    def pack(bundle, folder):
+        packed.append(bundle.hash)
+        return original(bundle, folder)
+
+    original = distribution.pack
+    monkeypatch.setattr(distribution, "_sent", SentModels())
+    monkeypatch.setattr(distribution, "pack", pack)
+    start = threading.Barrier(8)
+
+    def send(_):
+        start.wait()
+        return distribution.distribute(bundle, way, spark, "float32")
+
+    with ThreadPoolExecutor(8) as pool:
+        refs = list(pool.map(send, range(8)))
+    assert packed == [bundle.hash]
+    assert len({ref.place for ref in refs}) == 1
+
+
+def test_check_from_eight_threads_runs_once(bundle, asked):
+    cluster = session("spark://host:7077")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: distribution.distribute(bundle, "path", cluster, "float32"), range(8)))
+    assert asked == [("path", "openvino")]
+
+
+def test_check_in_local_mode_is_skipped(bundle, asked):
+    distribution.distribute(bundle, "path", session("local[2]"), "float32")
+    assert asked == []
 
 
 class Piece:
