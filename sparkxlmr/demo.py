@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sparkxlmr.spark.annotation import quoted
     from sparkxlmr.spark.session import start
 
+    elapsed = table_job.stopwatch(arguments)
     table_job.require_classic()
     spark = start(app_name="sparkxlmr demo")
     texts = resources.as_file(resources.files("sparkxlmr") / "demo_texts.jsonl")
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.documents is not None and summary.documents > len(shown):
         print(f"... and {summary.documents - len(shown):,} more")
     print()
-    table_job.print_summary(summary)
+    table_job.print_summary(replace(summary, seconds=elapsed()))
     return outcome.DONE
 
 
