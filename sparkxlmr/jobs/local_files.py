@@ -100,7 +100,10 @@ def find_files(path: str) -> LocalFiles:
             "name another input" if not hidden else "rename them, or name one of them as the input",
         )
     root = matches[0] if len(matches) == 1 and matches[0].is_dir() else None
-    streams = len(files) == 1 and not stat.S_ISREG(os.stat(files[0]).st_mode)
+    # What /dev/stdin and the like lead to is this process' own, even where it is a regular file.
+    streams = len(files) == 1 and (
+        not stat.S_ISREG(os.stat(files[0]).st_mode) or files[0].parts[1] in ("dev", "proc")
+    )
     return LocalFiles(tuple(files), root, tuple(hidden), streams)
 
 

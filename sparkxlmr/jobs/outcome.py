@@ -25,6 +25,7 @@ _WRONG_USE_ERRORS = (SettingError, InputError, OutputError, PresetNotFoundError,
 
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt)): (.*)$")
 _MODULE = re.compile(r"No module named '(\w+)")
+_RAISED_BY_SQL = "[USER_RAISED_EXCEPTION] "
 _WRAPPERS = ("SparkException", "Py4JJavaError", "PythonException", "AnalysisException", "UDFRaisedException")
 
 
@@ -146,7 +147,8 @@ def readable_text(text: str) -> str:
     # A Python error of a worker is printed before the Java exceptions that carry it.
     kind, said = next(((k, s) for k, s in causes if k.endswith("Error") and k != "Py4JError"), causes[-1])
     said = re.sub(r"\s*SQLSTATE: \w+$", "", said)
-    plain = kind in ("RuntimeError", "Exception") or _is_ours(kind)
+    plain = kind in ("RuntimeError", "Exception") or _is_ours(kind) or said.startswith(_RAISED_BY_SQL)
+    said = said.removeprefix(_RAISED_BY_SQL)
     return (said if plain else f"{kind}: {said}")[:1000]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sparkxlmr.jobs.checked_input import CheckedInput
-from sparkxlmr.jobs.exchange import check_output, recover
+from sparkxlmr.jobs.exchange import Store, check_output, recover
 from sparkxlmr.jobs.formats import output_format
 from sparkxlmr.jobs.local_files import STDIN, find_files, local_path
 from sparkxlmr.jobs.local_input import check_local
@@ -40,31 +41,53 @@ def before_spark(
         store, path = LocalStore(), os.path.abspath(output)
         say_recovered(recover_claimed(store, path))
         check_output(store, path, options.overwrite)
-    source = local_path(options.input) if local else None
-    if source is not None and source != STDIN:
-        find_files(source)
-    _check_model(options.model)
-    if source is None:
-        return None
-    checked = check_local(source, options.input_format, options.encoding, options.input)
+    checked = check_source(options.input, options.model, local, options.input_format, options.encoding)
     if checked is not None:
         check_names(checked.columns)
     return checked
 
 
-def recover_claimed(store: LocalStore, path: str) -> list[str]:
-    """What :func:`recover` did; nothing where the output's folder is missing, or a process writes there."""
+def check_source(
+    path: str,
+    model: str,
+    local: bool,
+    input_format: str | None = None,
+    encoding: str | None = None,
+) -> CheckedInput | None:
+    """Check the model, and the input where it is on this machine; what is cheap to check comes first.
+
+    Args:
+        path: of the input, as the user wrote it.
+        model: its name or handle.
+        local: whether Spark will run on this machine.
+        input_format: one of ``INPUT_FORMATS``.
+        encoding: of text.
+    """
+    source = local_path(path) if local else None
+    if source is not None and source != STDIN:
+        find_files(source)
+    _check_model(model)
+    return None if source is None else check_local(source, input_format, encoding, path)
+
+
+def recover_claimed(store: Store, path: str) -> list[str]:
+    """What :func:`recover` did; nothing where the output's folder is missing or cannot be looked at.
+
+    Raises:
+        OutputError: another process writes there.
+    """
     parent, _ = store.split(path)
-    if not os.access(parent, os.W_OK):
-        return []
-    with store.claim(path):
-        return recover(store, path)
+    try:
+        if not store.exists(parent) or (store.exclusive and not os.access(parent, os.W_OK)):
+            return []
+        with store.claim(path):
+            return recover(store, path)
+    except store.errors:
+        return []  # what is wrong with the path is found again where it is checked
 
 
 def say_recovered(lines: Sequence[str]) -> None:
     """Print what was done about the leftovers of a killed run."""
-    import sys
-
     for line in lines:
         print(f"sparkxlmr: {line}", file=sys.stderr)
 

@@ -218,13 +218,15 @@ class JsonDecoder:
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
+        if value and len(value) == len(pairs) and "" not in value:
+            return value
         if len(value) < len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
             raise _RefusedKeyError(f"the key {twice!r} is there twice in one object")
         if "" in value:
             raise _RefusedKeyError('a key is empty (""), which names no column')
-        self._found_empty = self._found_empty or not value
+        self._found_empty = True
         return value
 
     def decode(self, text: str, at: int, line: int) -> tuple[dict[str, Any], int]:
@@ -243,7 +245,8 @@ class JsonDecoder:
             raise RecordError(line, f"{text[at:end]:.40} where an object is expected", _JSON_FIX)
         if self._found_empty:
             self._note_empty(value, (), line)
-        self.keys.update(dict.fromkeys(value))
+        if not self.keys.keys() >= value.keys():
+            self.keys.update(dict.fromkeys(value))
         return value, end
 
     def _note_empty(self, value: Any, path: tuple[str, ...], line: int) -> None:
@@ -263,14 +266,14 @@ def json_line(decoder: JsonDecoder, text: str, line: int) -> dict[str, Any] | No
     Raises:
         RecordError: it is no object, or not alone.
     """
-    at = _end_of_space(text, 0)
+    at = 0 if text.startswith("{") else _end_of_space(text, 0)
     if at == len(text):
         return None
     try:
         value, end = decoder.decode(text, at, line)
     except json.JSONDecodeError as error:
         raise RecordError(line, error.msg, _JSON_FIX) from error
-    if _end_of_space(text, end) != len(text):
+    if text[end:] != "\n" and _end_of_space(text, end) != len(text):
         raise RecordError(line, f"{text[end:].strip():.40} follows the object", _JSON_FIX)
     return value
 

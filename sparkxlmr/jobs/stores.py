@@ -29,11 +29,22 @@ _PATIENCE = 5.0  # seconds in which tasks that are being cancelled stop to write
 
 
 def store_of(spark: SparkSession, path: str) -> tuple[Store, str]:
-    """The file system of an output, and its path there, which for this machine's is absolute."""
+    """The file system of an output, and its path there, which for this machine's is absolute.
+
+    Raises:
+        OutputError: Spark does not know the file system, or cannot reach it.
+    """
     local = local_path(path)
     if local is not None and is_local_file_system(spark, path):
         return LocalStore(), os.path.abspath(local)
-    return HadoopStore(spark, path), path
+    try:
+        return HadoopStore(spark, path), path
+    except java_errors() as error:
+        raise OutputError(
+            f"{path} cannot be looked at ({reason_of(error)})",
+            "a place that this user may write to",
+            "choose another",
+        ) from error
 
 
 def openable(path: str) -> str:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from sparkxlmr.errors import EnvironmentNotReadyError, InputError
 from sparkxlmr.jobs import outcome, report
 from sparkxlmr.jobs.checked_input import CheckedInput
-from sparkxlmr.jobs.exchange import Placed, check_output, recover, replacing
+from sparkxlmr.jobs.exchange import Placed, check_output, replacing
 from sparkxlmr.jobs.local_texts import add_input_arguments
 from sparkxlmr.jobs.preflight import before_spark, recover_claimed, say_recovered
 from sparkxlmr.jobs.progress import with_progress
-from sparkxlmr.jobs.stores import LocalStore, openable, store_of
+from sparkxlmr.jobs.stores import openable, store_of
 from sparkxlmr.jobs.tables import (
     OUTPUT_FORMATS,
     check_writable,
@@ -135,7 +135,7 @@ def _run(
     began = time.perf_counter()
     chosen = output_format(options.output, options.format)
     store, output = store_of(spark, options.output)
-    say_recovered(recover_claimed(store, output) if isinstance(store, LocalStore) else recover(store, output))
+    say_recovered(recover_claimed(store, output))
     check_output(store, output, options.overwrite)
     if frame is None:
         frame = read_table(spark, options.input, options.input_format, options.encoding, checked)

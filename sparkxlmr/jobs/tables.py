@@ -14,7 +14,7 @@ from sparkxlmr.jobs.local_files import STDIN, local_path
 from sparkxlmr.jobs.local_input import check_local, escaped
 from sparkxlmr.jobs.outcome import readable
 from sparkxlmr.jobs.remote_check import check_remote, refuse_encoding
-from sparkxlmr.jobs.storage import check_input, is_local_file_system
+from sparkxlmr.jobs.storage import check_input, is_local_file_system, java_errors
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
@@ -116,7 +116,12 @@ def _checked(spark: SparkSession, path: str, input_format: str | None, encoding:
         )
     refuse_encoding(encoding)
     by_spark, statuses = check_input(spark, path)
-    return check_remote(spark, path, by_spark, statuses, input_format)
+    try:
+        return check_remote(spark, path, by_spark, statuses, input_format)
+    except java_errors() as error:
+        raise InputError(
+            f"{path} cannot be read: {readable(error)}", "files of the format that it is read as", "check it"
+        ) from error
 
 
 def spread(frame: DataFrame, n_files: int, n_bytes: int, row_groups: bool) -> DataFrame:
@@ -204,7 +209,7 @@ def _timestamp(name: str, is_instant: bool) -> Column:
         epoch = F.lit("1970-01-01 00:00:00").cast("timestamp_ntz")
         exact = epoch + F.make_dt_interval(zero, zero, zero, seconds)
     problem = F.lit(
-        f"InputError: The column {name} has timestamps with digits below a microsecond. Expected "
+        f"The column {name} has timestamps with digits below a microsecond. Expected "
         "microseconds, which Spark's timestamps have. To mend it: round them in pandas with "
         f"df[{name!r}].dt.floor('us')."
     )

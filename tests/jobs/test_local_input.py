@@ -240,3 +240,8 @@ def test_find_files_names_what_may_not_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "walk", refuse)
     with pytest.raises(InputError, match="Permission denied"):
         find_files(str(tmp_path))
+
+
+def test_find_files_takes_devices_for_streams():
+    assert find_files("/dev/stdin").streams
+    assert find_files("-").streams
