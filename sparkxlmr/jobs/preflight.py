@@ -97,12 +97,16 @@ def is_local(master: str | None) -> bool:
     without a scheme. False where it is not known."""
     if "PYSPARK_GATEWAY_PORT" in os.environ or "HADOOP_CONF_DIR" in os.environ:
         return False
-    from pyspark.sql import SparkSession
-
     from sparkxlmr.spark.session import platform_defaults, require_pyspark
 
     require_pyspark()
-    if SparkSession.getActiveSession() is not None:
+    from sparkxlmr.spark.compat import is_client_only
+
+    if is_client_only():
+        return False
+    from pyspark import SparkContext
+
+    if SparkContext._active_spark_context is not None:
         return False
     platform = platform_defaults()
     if any(name in platform for name in _DEFAULT_FS):

@@ -161,7 +161,8 @@ def check_remote(
     try:
         found = _run(reader.text(by_spark), form, separator)
     except _RefusedPartError as error:
-        if form != "jsonl":
+        # A fault in the first line may be a document of many lines; later ones are faults of JSON lines.
+        if form != "jsonl" or error.record.line > 1:
             raise refused(error.file, form, error.record) from error
         return _check_whole(spark, checked)
     if form in ("csv", "tsv"):

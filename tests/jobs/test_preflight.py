@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
 from sparkxlmr.cli import main
-from sparkxlmr.jobs import preflight
+from sparkxlmr.jobs import outcome, preflight, table_job
 from sparkxlmr.jobs.checked_input import CheckedInput
 
 
@@ -106,3 +107,14 @@ def test_leftovers_of_a_killed_run_are_mended_before_spark_starts(folder, capsys
     assert classify(folder, "in.csv", "out", "--overwrite") == 1
     assert "the new result is there now" in capsys.readouterr().err.splitlines()[0]
     assert (folder / "out" / "_SUCCESS").exists()
+
+
+def test_a_client_of_connect_has_no_local_session(monkeypatch):
+    monkeypatch.setattr("sparkxlmr.spark.compat.is_client_only", lambda: True)
+    assert not preflight.is_local("local[2]")
+
+
+def test_stopwatch_of_a_command_counts_from_the_start_of_the_process():
+    command, call = (argparse.Namespace(own_process=own) for own in (True, False))
+    assert table_job.stopwatch(command) is outcome.process_seconds
+    assert table_job.stopwatch(call)() < 1
