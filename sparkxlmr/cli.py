@@ -99,7 +99,7 @@ def _described(preset: Preset) -> tuple[str, str, str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 2 wrong use, 1 anything else)."""
-    arguments = parser().parse_args(argv)
+    arguments = parser().parse_args(argv, argparse.Namespace(own_process=argv is None))
     return outcome.run(lambda: arguments.action(arguments), arguments.debug)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import InputError
 from sparkxlmr.jobs import classify, outcome, report, table_job
+from sparkxlmr.jobs.preflight import check_source, is_local
 from sparkxlmr.jobs.tables import free_names, read_table
 
 if TYPE_CHECKING:
@@ -33,14 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Classify, print the first rows as a table and the summary, keep nothing; returns the exit code."""
     from sparkxlmr.spark.annotation import quoted
-    from sparkxlmr.spark.session import start
+    from sparkxlmr.spark.session import require_pyspark, start
 
+    elapsed = table_job.stopwatch(arguments)
     table_job.require_classic()
+    require_pyspark()
+    checked = None
+    if arguments.input:
+        checked = check_source(arguments.input, arguments.model, is_local(None))
     spark = start(app_name="sparkxlmr demo")
     texts = resources.as_file(resources.files("sparkxlmr") / "demo_texts.jsonl")
     with texts as own, tempfile.TemporaryDirectory(prefix="sparkxlmr-demo-") as folder:
         source = arguments.input or str(own)
-        frame = read_table(spark, source)
+        frame = read_table(spark, source, checked=checked)
         column = arguments.text or text_column(frame)
         label, score = free_names(frame.columns, "label", "score")
         output = Path(folder) / "result.parquet"
@@ -56,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.documents is not None and summary.documents > len(shown):
         print(f"... and {summary.documents - len(shown):,} more")
     print()
-    table_job.print_summary(summary)
+    table_job.print_summary(replace(summary, seconds=elapsed()))
     return outcome.DONE
 
 

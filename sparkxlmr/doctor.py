@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def findings(model: str | None = None) -> list[Finding]:
     """All findings, in the order in which they matter; starts no JVM and imports no framework."""
-    checks: tuple[Callable[[], Finding], ...] = (python, spark, java, engines, cpu, gpu, auto)
+    checks: tuple[Callable[[], Finding], ...] = (python, spark, java, engines, keras, cpu, gpu, auto)
     found = [Finding(GOOD, "sparkxlmr", __version__), *(check() for check in checks)]
     return [*found, *precisions(model), models(), cache()]
 
@@ -101,6 +101,18 @@ def engines() -> Finding:
     return Finding(GOOD, "engines", ", ".join(known) + hint)
 
 
+def keras() -> Finding:
+    """The backend that Keras would train on; running saved models needs none."""
+    from sparkxlmr.models.keras_backend import keras_backend, require_backend
+
+    try:
+        require_backend()
+    except SparkxlmrError as error:
+        return Finding(NOTE, "Keras", f"trains nothing here: {error}")
+    name, source = keras_backend()
+    return Finding(GOOD, "Keras", f"{_version('keras')} on {name} ({source})")
+
+
 def gpu() -> Finding:
     """Whether an NVIDIA GPU can be used; none is needed."""
     from sparkxlmr.runtime.devices import gpu_has_bfloat16, gpu_visible
@@ -109,7 +121,8 @@ def gpu() -> Finding:
     if not gpu_visible():
         return Finding(NOTE, "GPU", "none is visible: models run on the CPU")
     if not any(engine_named(name).uses_gpu for name in available()):
-        return Finding(NOTE, "GPU", 'one is visible, but unused: pip install "sparkxlmr[gpu]"')
+        remedy = engine_named("tensorflow").install
+        return Finding(NOTE, "GPU", f"one is visible, but unused: {remedy}")
     return Finding(GOOD, "GPU", f"NVIDIA, {'with' if gpu_has_bfloat16() else 'without'} bfloat16 arithmetic")
 
 

@@ -32,8 +32,10 @@ EXCEPTIONS = {
     ("sparkxlmr.runtime.saved_pipeline", "pyarrow"),
     # A bundle of this engine is the preset's weights, opened without pickle.
     ("sparkxlmr.runtime.engines.keras", "safetensors"),
-    # Inside the function that reads a Parquet file of texts.
-    ("sparkxlmr.jobs.local_texts", "pyarrow"),
+    # Inside the functions that read Parquet files, decompress zstd, and check the lines of files in tasks.
+    ("sparkxlmr.jobs.parquet_files", "pyarrow"),
+    ("sparkxlmr.jobs.local_files", "pyarrow"),
+    ("sparkxlmr.jobs.remote_check", "pyarrow"),
 }
 FRAMEWORKS = {"tensorflow", "openvino", "keras", "jax", "torch", "nncf"}
 

@@ -39,29 +39,29 @@ def classify(spark: SparkSession, options: ClassifyOptions, frame: DataFrame | N
     The output's columns are the input's in their order, then label and score (the model's probability of it;
     both null where the text is null or blank). Raises what :func:`table_job.run_job` raises.
     """
-    work = Work(
-        title="Classifying",
-        things="documents",
-        label="label",
-        check=lambda frame: check_columns(frame, options),
-        answer=lambda frame: with_labels(frame, options),
-        count=lambda written: _counted(written, options),
-    )
-    return table_job.run_job(spark, options, work, frame)
+    return table_job.run_job(spark, options, work_of(options), frame)
 
 
-def _counted(written: DataFrame, options: ClassifyOptions) -> Counts:
+def _counted(written: DataFrame, options: ClassifyOptions) -> tuple[Counts, int]:
+    """Each label with its number of documents; how many of those without a label have no text."""
+    from pyspark.sql import functions as F
+
     from sparkxlmr.spark.annotation import quoted
 
-    return [(row[0], row[1]) for row in written.groupBy(quoted(options.label_column)).count().collect()]
+    label, text = quoted(options.label_column), quoted(options.text)
+    has_text = F.coalesce(text.rlike(r"(?U)[^\s\p{Cc}]"), F.lit(False))
+    rows = written.groupBy(label, label.isNull() & ~has_text).count().collect()
+    counts: dict[str | None, int] = {}
+    for found, _, count in rows:
+        counts[found] = counts.get(found, 0) + count
+    return list(counts.items()), sum(count for _, without, count in rows if without)
 
 
-def check_columns(frame: DataFrame, options: ClassifyOptions) -> None:
-    """Refuse columns that do not fit, before anything is scored.
+def work_of(options: ClassifyOptions) -> Work:
+    """What the job does.
 
     Raises:
         SettingError: label and score would be one column.
-        InputError: as :func:`table_job.check_columns`.
     """
     label, score = options.label_column, options.score_column
     if label.lower() == score.lower():
@@ -70,7 +70,15 @@ def check_columns(frame: DataFrame, options: ClassifyOptions) -> None:
             "two names",
             "set --label-column or --score-column",
         )
-    table_job.check_columns(frame, options.text, (label, score), "--label-column and --score-column")
+    return Work(
+        title="Classifying",
+        things="documents",
+        label="label",
+        new=(label, score),
+        remedy="--label-column and --score-column",
+        answer=lambda frame: with_labels(frame, options),
+        count=lambda written: _counted(written, options),
+    )
 
 
 def with_labels(frame: DataFrame, options: ClassifyOptions) -> DataFrame:
@@ -125,7 +133,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the parsed arguments say, print the summary, return the exit code."""
-    return table_job.run_command(arguments, "classify", ClassifyOptions, classify)
+    return table_job.run_command(arguments, "classify", ClassifyOptions, work_of)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -49,27 +49,33 @@ def fill_mask(spark: SparkSession, options: FillMaskOptions, frame: DataFrame | 
     (from 1), token, score (its probability) and filled (the text with it in), all null where there is no
     mask. Raises what :func:`table_job.run_job` raises.
     """
-    work = Work(
+    return table_job.run_job(spark, options, work_of(options), frame)
+
+
+def work_of(options: FillMaskOptions) -> Work:
+    """What the job does."""
+    return Work(
         title="Filling masks",
         things="masks",
         label="best token",
-        check=lambda frame: table_job.check_columns(frame, options.text, _new(options), "--prefix"),
+        new=_new(options),
+        remedy="--prefix",
         answer=lambda frame: with_tokens(frame, options),
         count=lambda written: _counted(written, options),
     )
-    return table_job.run_job(spark, options, work, frame)
 
 
 def _new(options: FillMaskOptions) -> list[str]:
     return [options.prefix + name for name in NEW_COLUMNS]
 
 
-def _counted(written: DataFrame, options: FillMaskOptions) -> Counts:
+def _counted(written: DataFrame, options: FillMaskOptions) -> tuple[Counts, int]:
     """Each best token with the number of masks that it fills."""
     from sparkxlmr.spark.annotation import quoted
 
     best = written.where(quoted(f"{options.prefix}rank") == 1)
-    return [(row[0], row[1]) for row in best.groupBy(quoted(f"{options.prefix}token")).count().collect()]
+    rows = best.groupBy(quoted(f"{options.prefix}token")).count().collect()
+    return [(row[0], row[1]) for row in rows], 0
 
 
 def with_tokens(frame: DataFrame, options: FillMaskOptions) -> DataFrame:
@@ -122,7 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the parsed arguments say, print the summary, return the exit code."""
-    return table_job.run_command(arguments, "fill-mask", FillMaskOptions, fill_mask)
+    return table_job.run_command(arguments, "fill-mask", FillMaskOptions, work_of)
 
 
 def main(argv: list[str] | None = None) -> int:

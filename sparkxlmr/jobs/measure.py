@@ -194,7 +194,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = open_model(arguments.model)
     texts = local_texts.read_texts(
-        arguments.texts, arguments.text or ["text"], arguments.label, arguments.rows
+        arguments.texts,
+        arguments.text or ["text"],
+        arguments.label,
+        arguments.rows,
+        arguments.input_format,
+        arguments.encoding,
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("task", "precision", "agreement", "accuracy", "texts a second", "limits"):

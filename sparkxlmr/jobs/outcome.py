@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import sys
+import threading
+import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from sparkxlmr.errors import InputError, NotAPresetError, OutputError, PresetNotFoundError, SettingError
 
@@ -26,7 +32,11 @@ _WORKER_ENDED = re.compile(
 )
 _CRASH = re.compile(r"Fatal Python error: ([^\n]+)")
 _ATTEMPTS = re.compile(r"failed (\d+) times")
+_RAISED_BY_SQL = "[USER_RAISED_EXCEPTION] "
 _WRAPPERS = ("SparkException", "Py4JJavaError", "PythonException", "AnalysisException", "UDFRaisedException")
+
+
+_IMPORTED = time.perf_counter()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -41,7 +51,8 @@ def run(action: Callable[[], int], debug: bool = False) -> int:
         debug: print the traceback too.
     """
     try:
-        with warnings.catch_warnings():  # what start() ignores is ignored for this command only
+        # What start() ignores is ignored for this command only.
+        with warnings.catch_warnings(), _printing_everything(), _interrupted_by_sigterm():
             return action()
     except KeyboardInterrupt as error:
         code, line = FAILED, f"Interrupted: {error}." if isinstance(error, Interrupted) else "Interrupted."
@@ -52,8 +63,56 @@ def run(action: Callable[[], int], debug: bool = False) -> int:
         line = readable(error)
         if debug:
             traceback.print_exc()
-    print(f"sparkxlmr: {line}", file=sys.stderr)
+    with _printing_everything():
+        print(f"sparkxlmr: {line}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does, so that nothing unfinished is left behind."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread handles signals
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _printing_everything() -> Iterator[None]:
+    """Print a character that the console's encoding lacks as ``?``, which is no reason to fail."""
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    before = [(stream, stream.errors) for stream in streams if _is_strict(stream)]
+    for stream, _ in before:
+        stream.reconfigure(errors="replace")
+    try:
+        yield
+    finally:
+        for stream, errors in before:
+            stream.reconfigure(errors=errors)
+
+
+def _is_strict(stream: Any) -> bool:
+    return hasattr(stream, "reconfigure") and getattr(stream, "errors", None) in ("strict", "surrogateescape")
+
+
+def process_seconds() -> float:
+    """Seconds since this process was started, the interpreter's start included where the system tells it."""
+    try:
+        with open("/proc/self/stat", encoding="ascii", errors="replace") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        with open("/proc/uptime", encoding="ascii") as file:
+            uptime = float(file.read().split()[0])
+        return max(uptime - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+    except (OSError, ValueError, IndexError):
+        return time.perf_counter() - _IMPORTED
 
 
 def readable(error: BaseException) -> str:
@@ -99,7 +158,8 @@ def readable_text(text: str) -> str:
     # A Python error of a worker is printed before the Java exceptions that carry it.
     kind, said = next(((k, s) for k, s in causes if k.endswith("Error") and k != "Py4JError"), causes[-1])
     said = re.sub(r"\s*SQLSTATE: \w+$", "", said)
-    plain = kind in ("RuntimeError", "Exception") or _is_ours(kind)
+    plain = kind in ("RuntimeError", "Exception") or _is_ours(kind) or said.startswith(_RAISED_BY_SQL)
+    said = said.removeprefix(_RAISED_BY_SQL)
     return (said if plain else f"{kind}: {said}")[:1000]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def with_progress(spark: SparkSession, title: str, action: Callable[[], None]) -
         while worker.is_alive():
             worker.join(_LOOK_EVERY)
     except BaseException:
-        spark.sparkContext.cancelJobGroup(group)
+        # The JVM may be gone: a signal to the process group ends it too.
+        with contextlib.suppress(Exception):
+            spark.sparkContext.cancelJobGroup(group)
         worker.join(timeout=30)
         raise
     if failed:

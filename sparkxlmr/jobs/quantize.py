@@ -143,7 +143,12 @@ def run(arguments: argparse.Namespace) -> int:
     from sparkxlmr.presets.open_model_folder import open_model
 
     model = open_model(arguments.model)
-    found = local_texts.read_texts(arguments.texts, arguments.text or ["text"])
+    found = local_texts.read_texts(
+        arguments.texts,
+        arguments.text or ["text"],
+        input_format=arguments.input_format,
+        encoding=arguments.encoding,
+    )
     texts = evenly(found.texts, arguments.rows)
     bundle = quantize(model, texts, arguments.output, arguments.max_length)
     size = sum(file.size for file in bundle.manifest.files.values())

@@ -15,7 +15,10 @@ KEPT_SCORES = 3
 """Scores kept in the metadata of an answer: 205 of them in every row would be 10 kB."""
 
 _JOINERS = "\u200c\u200d"  # not printable by themselves, but part of Persian and Indic words
-_NO_LABEL = "(no text)"
+_NO_TEXT = "(no text)"
+_NO_LABEL = "(no label)"
+_LEAST_FOR_RATE = 10_000
+"""Documents below which a rate would say how long Spark takes to start."""
 _WIDTH_ELSEWHERE = 120
 
 
@@ -30,22 +33,37 @@ def print_summary(
     labels: Sequence[tuple[str | None, int]],
     things: str = "documents",
     title: str = "label",
+    without_text: int = 0,
 ) -> None:
-    """Print documents, seconds, documents a second, and the most frequent labels as a small bar chart."""
-    rate = documents / seconds if seconds else 0.0
-    shown = f"{rate:,.1f}" if rate < 10 else f"{rate:,.0f}"
-    print(f"{documents:,} {things} in {seconds:,.1f} s, loading included: {shown} {things} a second.")
-    if not labels:
+    """Print documents, seconds, documents/s of a large input, and the most frequent labels as bars.
+
+    Args:
+        documents: their number, or that of other ``things``.
+        seconds: since the command was started.
+        labels: each with its number of documents; None stands for no label.
+        things: what is counted.
+        title: what the labels are.
+        without_text: documents without a label that have no text either.
+    """
+    rate = f": {documents / seconds:,.0f} {things} a second" if documents >= _LEAST_FOR_RATE else ""
+    print(f"{documents:,} {things} in {seconds:,.1f} s, the start of Spark and loading included{rate}.")
+    rows = [(label, count) for label, count in labels if label is not None]
+    without = sum(count for label, count in labels if label is None)
+    rows += [(_NO_TEXT, without_text)] * bool(without_text)
+    rows += [(_NO_LABEL, without - without_text)] * (without > without_text)
+    rows.sort(key=lambda row: -row[1])
+    if not rows:
         return
+    full = "█" if _can_print("█") else "#"
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(title)
     table.add_column(things, justify="right")
     table.add_column("share", justify="right")
     table.add_column("")
-    most = max(count for _, count in labels)
-    for label, count in labels:
-        bar = "█" * max(1, round(24 * count / most))
-        table.add_row(Text(label or _NO_LABEL), f"{count:,}", f"{100 * count / documents:.1f} %", bar)
+    most = max(count for _, count in rows)
+    for label, count in rows:
+        bar = full * max(1, round(24 * count / most))
+        table.add_row(Text(label), f"{count:,}", f"{100 * count / documents:.1f} %", bar)
     console().print(table)
 
 
@@ -56,7 +74,7 @@ def print_texts(rows: Iterable[tuple[str | None, str | None, float | None]]) -> 
     a line holds Arabic or Hebrew, and nothing to the right of it can then go out of line.
     """
     shown = list(rows)
-    labels = [label or _NO_LABEL for _, label, _ in shown]
+    labels = [label or (_NO_LABEL if text and text.strip() else _NO_TEXT) for text, label, _ in shown]
     width = max([len("language"), *map(cell_len, labels)])
     total = (
         shutil.get_terminal_size((_WIDTH_ELSEWHERE, 24)).columns if sys.stdout.isatty() else _WIDTH_ELSEWHERE
@@ -67,6 +85,14 @@ def print_texts(rows: Iterable[tuple[str | None, str | None, float | None]]) -> 
     for (text, _, score), label in zip(shown, labels, strict=True):
         number = "" if score is None else f"{score:.2f}"
         print(f"{set_cell_size(label, width)}  {number:>5}  {_one_line(text, room)}")
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _one_line(text: str | None, room: int) -> str:

@@ -12,15 +12,18 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import EnvironmentNotReadyError, InputError
 from sparkxlmr.jobs import outcome, report
+from sparkxlmr.jobs.checked_input import CheckedInput
+from sparkxlmr.jobs.exchange import Placed, check_output, replacing
+from sparkxlmr.jobs.local_texts import add_input_arguments
+from sparkxlmr.jobs.preflight import before_spark, recover_claimed, say_recovered
 from sparkxlmr.jobs.progress import with_progress
-from sparkxlmr.jobs.storage import Placed, check_output, replacing
+from sparkxlmr.jobs.stores import openable, store_of
 from sparkxlmr.jobs.tables import (
-    INPUT_FORMATS,
     OUTPUT_FORMATS,
     check_writable,
     output_format,
@@ -48,6 +51,7 @@ class TableOptions:
     format: str | None = None
     input_format: str | None = None
     overwrite: bool = False
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,26 +59,29 @@ class Work:
     """What one job does with a table.
 
     - `title`: of the progress bar; `things`: what is counted (``"documents"``); `label`: of what.
-    - `check`: refuses a table that does not fit, before anything is scored.
+    - `new`: names of the new columns; `remedy`: the options for other ones.
     - `answer`: the table with the new columns.
-    - `count`: of the written table, each label with its number of things; None stands for no label.
+    - `count`: of the written table, each label with its number of things, where None stands for no label, and
+      how many of these have no text.
     """
 
     title: str
     things: str
     label: str
-    check: Callable[[DataFrame], None]
+    new: Sequence[str]
+    remedy: str
     answer: Callable[[DataFrame], DataFrame]
-    count: Callable[[DataFrame], Counts]
+    count: Callable[[DataFrame], tuple[Counts, int]]
 
 
 @dataclass(frozen=True)
 class Summary:
     """What a finished job did.
 
-    ``seconds`` runs from the first to the last row, loading the model included; ``labels`` are the ten most
-    frequent with their number of documents (or of other ``things``), None standing for documents without
-    text. Where the finished output could not be counted, ``documents`` is None and ``uncounted`` says why.
+    ``seconds`` are those of the job, loading the model included; ``labels`` are the ten most frequent with
+    their number of documents (or of other ``things``), None standing for documents without a label, of which
+    ``without_text`` have no text. Where the finished output could not be counted, ``documents`` is None and
+    ``uncounted`` says why.
     """
 
     output: str
@@ -85,12 +92,17 @@ class Summary:
     uncounted: str = ""
     things: str = "documents"
     label: str = "label"
+    without_text: int = 0
 
 
 def run_job(
-    spark: SparkSession, options: TableOptions, work: Work, frame: DataFrame | None = None
+    spark: SparkSession,
+    options: TableOptions,
+    work: Work,
+    frame: DataFrame | None = None,
+    checked: CheckedInput | None = None,
 ) -> Summary:
-    """Run the job. A ``frame`` is the input, where it has been read already.
+    """Run the job. A ``frame`` is the input, where it was read already; ``checked``, where it was checked.
 
     The output is a folder in Spark's way, and appears when it is complete.
 
@@ -105,24 +117,32 @@ def run_job(
     """
     placed = Placed()
     try:
-        return _run(spark, options, work, frame, placed)
+        return _run(spark, options, work, frame, checked, placed)
     except KeyboardInterrupt as error:
         left = f"{options.output} is complete" if placed.done else "nothing was written"
         raise outcome.Interrupted(left) from error
 
 
 def _run(
-    spark: SparkSession, options: TableOptions, work: Work, frame: DataFrame | None, placed: Placed
+    spark: SparkSession,
+    options: TableOptions,
+    work: Work,
+    frame: DataFrame | None,
+    checked: CheckedInput | None,
+    placed: Placed,
 ) -> Summary:
     require_classic(spark)
+    began = time.perf_counter()
     chosen = output_format(options.output, options.format)
-    check_output(spark, options.output, options.overwrite)
-    frame = read_table(spark, options.input, options.input_format) if frame is None else frame
-    work.check(frame)
+    store, output = store_of(spark, options.output)
+    say_recovered(recover_claimed(store, output))
+    check_output(store, output, options.overwrite)
+    if frame is None:
+        frame = read_table(spark, options.input, options.input_format, options.encoding, checked)
+    check_columns(frame, options.text, work.new, work.remedy)
     result = work.answer(frame)
     check_writable(result, chosen)
-    began = time.perf_counter()
-    with replacing(spark, options.output, placed) as unfinished:
+    with replacing(store, output, options.overwrite, placed) as unfinished:
         write = functools.partial(write_table, result, unfinished, chosen)
         with_progress(spark, work.title, write)
     seconds = time.perf_counter() - began
@@ -131,12 +151,16 @@ def _run(
     )
     try:
         # In what was written: the result would score every row again.
-        counts = work.count(read_written(spark, options.output, chosen, result.schema))
+        counts, without_text = work.count(read_written(spark, openable(output), chosen, result.schema))
     except Exception as error:
         # The output is complete, and complete it stays, whatever keeps it from being read again now.
         return summary(documents=None, labels=(), uncounted=outcome.readable(error))
     labels = sorted(counts, key=lambda pair: (-pair[1], pair[0] or ""))
-    return summary(documents=sum(count for _, count in labels), labels=tuple(labels[:_MOST_FREQUENT]))
+    return summary(
+        documents=sum(count for _, count in labels),
+        labels=tuple(labels[:_MOST_FREQUENT]),
+        without_text=without_text,
+    )
 
 
 def require_classic(spark: SparkSession | None = None, master: str | None = None) -> None:
@@ -171,17 +195,26 @@ def check_columns(frame: DataFrame, text: str, new: Sequence[str], remedy: str) 
     """
     from sparkxlmr.spark.annotation import quoted
 
-    if text not in frame.columns:
-        near = difflib.get_close_matches(text, frame.columns, 1)
-        hint = f"say --text {near[0]}" if near else "name one of them with --text"
-        raise InputError(f"The input has no column {text!r}", f"one of {', '.join(frame.columns)}", hint)
+    check_names(frame.columns, text, new, remedy)
     found = frame.select(quoted(text)).schema[0].dataType.simpleString()
     if found != "string":
         raise InputError(
             f"The column {text!r} is of type {found}", "a column of strings", "name another with --text"
         )
+
+
+def check_names(columns: Sequence[str], text: str, new: Sequence[str], remedy: str) -> None:
+    """Refuse names of columns that do not fit.
+
+    Raises:
+        InputError: the text column is missing, or a new column's name is taken.
+    """
+    if text not in columns:
+        near = difflib.get_close_matches(text, columns, 1)
+        hint = f"say --text {near[0]}" if near else "name one of them with --text"
+        raise InputError(f"The input has no column {text!r}", f"one of {', '.join(columns)}", hint)
     folded = {name.lower() for name in new}
-    taken = [name for name in frame.columns if name.lower() in folded]
+    taken = [name for name in columns if name.lower() in folded]
     if taken:
         raise InputError(
             f"The input has a column {' and a column '.join(map(repr, taken))} already",
@@ -210,7 +243,9 @@ def stage_for(model: str, kinds: Sequence[type[Any]]) -> Any:
 def add_arguments(parser: argparse.ArgumentParser, default_model: str) -> None:
     """Declare the options that every such command has."""
     parser.add_argument(
-        "input", metavar="INPUT", help="CSV, TSV, JSON lines, Parquet or plain text; file or folder"
+        "input",
+        metavar="INPUT",
+        help="CSV, TSV, JSON lines, Parquet or plain text; file, folder, or - for the standard input",
     )
     parser.add_argument(
         "--text", default="text", metavar="COLUMN", help="column of the texts (default: text)"
@@ -227,9 +262,7 @@ def add_arguments(parser: argparse.ArgumentParser, default_model: str) -> None:
     parser.add_argument(
         "--format", choices=OUTPUT_FORMATS, help="of the output (default: OUT's suffix, else parquet)"
     )
-    parser.add_argument(
-        "--input-format", choices=INPUT_FORMATS, help="of the input (default: INPUT's suffix)"
-    )
+    add_input_arguments(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="replace OUT, once the new result is complete"
     )
@@ -250,20 +283,40 @@ def run_command(
     arguments: argparse.Namespace,
     name: str,
     kind: type[Any],
-    job: Callable[[SparkSession, Any], Summary],
+    work_of: Callable[[Any], Work],
 ) -> int:
     """Do what the parsed arguments say, print the summary, return the exit code.
 
-    ``kind``: the class of the job's options, whose fields are the arguments; ``name``: the command's.
+    ``kind``: the class of the job's options, whose fields are the arguments; ``name``: the command's;
+    ``work_of``: what the job does, of the options.
     """
-    from sparkxlmr.spark.session import start
+    from sparkxlmr.spark.session import require_pyspark, start
 
+    elapsed = stopwatch(arguments)
     require_classic(master=arguments.master)
+    require_pyspark()
     options = kind(**{part.name: getattr(arguments, part.name) for part in fields(kind)})
-    summary = job(start(arguments.master, app_name=f"sparkxlmr {name}"), options)
-    print_summary(summary)
+    work = work_of(options)
+    checked = before_spark(
+        options,
+        arguments.master,
+        functools.partial(check_names, text=options.text, new=work.new, remedy=work.remedy),
+    )
+    summary = run_job(start(arguments.master, app_name=f"sparkxlmr {name}"), options, work, checked=checked)
+    print_summary(replace(summary, seconds=elapsed()))
     print(f"Written to {summary.output} ({summary.format}).")
     return outcome.DONE
+
+
+def stopwatch(arguments: argparse.Namespace) -> Callable[[], float]:
+    """A function that returns the seconds since the command was started.
+
+    Those are the process' own, unless a program called ``main`` with arguments: it may run for hours.
+    """
+    if getattr(arguments, "own_process", False):
+        return outcome.process_seconds
+    began = time.perf_counter()
+    return lambda: time.perf_counter() - began
 
 
 def print_summary(summary: Summary) -> None:
@@ -272,7 +325,12 @@ def print_summary(summary: Summary) -> None:
         print(f"sparkxlmr: no summary: {summary.uncounted}", file=sys.stderr)
     else:
         report.print_summary(
-            summary.documents, summary.seconds, summary.labels, summary.things, summary.label
+            summary.documents,
+            summary.seconds,
+            summary.labels,
+            summary.things,
+            summary.label,
+            summary.without_text,
         )
 
 
@@ -286,5 +344,5 @@ def main(
     """The entry point of spark-submit: the options of the command, the same exit codes."""
     parser = argparse.ArgumentParser(prog=script, description=(description or "").splitlines()[0])
     add(parser)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(argv, argparse.Namespace(own_process=argv is None))
     return outcome.run(lambda: run(arguments), arguments.debug)

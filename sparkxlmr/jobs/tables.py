@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from sparkxlmr.errors import InputError, OutputError, SettingError
+from sparkxlmr.errors import InputError, OutputError
+from sparkxlmr.jobs.checked_input import CheckedInput, CsvTable
+from sparkxlmr.jobs.formats import INPUT_FORMATS, OUTPUT_FORMATS, format_of, output_format
+from sparkxlmr.jobs.local_files import STDIN, local_path
+from sparkxlmr.jobs.local_input import check_local, escaped
 from sparkxlmr.jobs.outcome import readable
-from sparkxlmr.jobs.storage import check_input, escaped
+from sparkxlmr.jobs.remote_check import check_remote, refuse_encoding
+from sparkxlmr.jobs.storage import check_input, is_local_file_system, java_errors
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+    from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+    from pyspark.sql.types import DataType
 
-OUTPUT_FORMATS = ("parquet", "csv", "jsonl")
-INPUT_FORMATS = (*OUTPUT_FORMATS, "tsv", "txt")
-
-_SUFFIXES = {
-    "parquet": "parquet",
-    "pq": "parquet",
-    "csv": "csv",
-    "tsv": "tsv",
-    "jsonl": "jsonl",
-    "ndjson": "jsonl",
-    "json": "jsonl",
-    "txt": "txt",
-    "text": "txt",
-    "md": "txt",
-    "log": "txt",
-}
-_COMPRESSIONS = (".gz", ".bz2", ".zst", ".lz4", ".deflate", ".snappy")
+__all__ = [
+    "INPUT_FORMATS",
+    "OUTPUT_FORMATS",
+    "check_writable",
+    "format_of",
+    "free_names",
+    "output_format",
+    "read_table",
+    "read_written",
+    "write_table",
+]
 
 # Quotes doubled inside quotes and line breaks allowed there: the CSV of spreadsheets, pandas and RFC 4180.
 _CSV = {"header": "true", "quote": '"', "escape": '"', "multiLine": "true"}
@@ -38,19 +38,8 @@ _CSV_WHITE_SPACE = {"ignoreLeadingWhiteSpace": "false", "ignoreTrailingWhiteSpac
 
 _SMALL_PART = 64 << 10
 _LARGE_PART = 64 << 20
-_LINES_LOOKED_AT = 100
-
-
-def format_of(path: str) -> str | None:
-    """The format that a path's suffix names, compression aside; None where it names none.
-
-    >>> format_of("reviews.csv.gz"), format_of("s3a://bucket/out.jsonl"), format_of("folder")
-    ('csv', 'jsonl', None)
-    """
-    name = path.rstrip("/").rsplit("/", 1)[-1].lower()
-    for ending in _COMPRESSIONS:
-        name = name.removesuffix(ending)
-    return _SUFFIXES.get(name.rsplit(".", 1)[-1]) if "." in name else None
+# What a platform's settings may allow: files that are damaged, or go while they are read, are left out.
+_STRICT = {"ignoreCorruptFiles": "false", "ignoreMissingFiles": "false"}
 
 
 def free_names(taken: Iterable[str], *wanted: str) -> list[str]:
@@ -69,57 +58,70 @@ def free_names(taken: Iterable[str], *wanted: str) -> list[str]:
     return names
 
 
-def output_format(path: str, asked: str | None = None) -> str:
-    """The format to write: the one asked for, else the path's suffix, else parquet.
-
-    Raises:
-        SettingError: it is not one of ``OUTPUT_FORMATS``.
-
-    >>> output_format("languages.csv"), output_format("languages"), output_format("languages.csv", "jsonl")
-    ('csv', 'parquet', 'jsonl')
-    """
-    chosen = asked or format_of(path) or "parquet"
-    if chosen not in OUTPUT_FORMATS:
-        raise SettingError(
-            f"The output format would be {chosen!r}",
-            f"one of {', '.join(OUTPUT_FORMATS)}",
-            "say it with --format",
-        )
-    return chosen
-
-
-def read_table(spark: SparkSession, path: str, input_format: str | None = None) -> DataFrame:
-    """The table in a file or folder, all its columns in their order; nothing but its schema is read yet.
+def read_table(
+    spark: SparkSession,
+    path: str,
+    input_format: str | None = None,
+    encoding: str | None = None,
+    checked: CheckedInput | None = None,
+) -> DataFrame:
+    """The table in a file or folder, all its columns in their order.
 
     CSV columns are strings, so that writing them changes nothing. A line of plain text is a row,
-    in the column ``text``. Rows are spread over the cores, see :func:`spread`, in their order.
+    in the column ``text``. Files that lack a column which others have (Parquet) have nulls there. Rows are
+    spread over the cores, see :func:`spread`, in their order.
+
+    Args:
+        spark: a classic session.
+        path: a file, a folder, a pattern; in local mode also a pipe, or ``-`` for the standard input.
+        input_format: one of ``INPUT_FORMATS``; by default as the names say.
+        encoding: of text on this machine; by default that of the byte order mark, else UTF-8.
+        checked: the input as :func:`check_local` found it, where that was done already.
 
     Raises:
-        InputError: missing, not permitted, of an unknown format, or without a schema that can be read.
+        InputError: missing, not permitted, of an unknown format, or not to be read exactly: the message names
+            file and line.
+        SettingError: the encoding cannot be used.
     """
-    by_spark, files = check_input(spark, path)
-    first = files[0].getPath().getName()
-    chosen = input_format or format_of(path) or format_of(first)
-    if chosen is None:
-        raise InputError(
-            f"The name of {path} does not say what format it has",
-            f"a name that ends in .{', .'.join(_SUFFIXES)}",
-            "rename it, or say --input-format to sparkxlmr classify",
-        )
+    checked = checked or _checked(spark, path, input_format, encoding)
     try:
-        frame = _READERS[chosen](spark, by_spark)
+        frame = _READERS[checked.format](spark, checked)
         columns = frame.columns
     except Exception as error:
         raise InputError(
-            f"{path} cannot be read as {chosen}: {readable(error)}", f"a {chosen} file", "check the file"
+            f"{path} cannot be read as {checked.format}: {readable(error)}",
+            f"a {checked.format} file",
+            "check the file",
         ) from error
     if not columns or columns == ["_corrupt_record"]:
         raise InputError(
-            f"{path} has no readable schema as {chosen}",
+            f"{path} has no readable schema as {checked.format}",
             "at least one named column",
             "check the file and its format",
         )
-    return spread(frame, len(files), sum(status.getLen() for status in files), chosen == "parquet")
+    return spread(frame, checked.n_files, checked.n_bytes, checked.format == "parquet")
+
+
+def _checked(spark: SparkSession, path: str, input_format: str | None, encoding: str | None) -> CheckedInput:
+    local = local_path(path)
+    if local is not None and is_local_file_system(spark, path):
+        checked = check_local(local, input_format, encoding, path)
+        if checked is not None:
+            return checked
+    elif path == STDIN:
+        raise InputError(
+            "The standard input is to be read by executors on other machines",
+            "an input that they can open",
+            "copy it to a file system of the cluster",
+        )
+    refuse_encoding(encoding)
+    by_spark, statuses = check_input(spark, path)
+    try:
+        return check_remote(spark, path, by_spark, statuses, input_format)
+    except java_errors() as error:
+        raise InputError(
+            f"{path} cannot be read: {readable(error)}", "files of the format that it is read as", "check it"
+        ) from error
 
 
 def spread(frame: DataFrame, n_files: int, n_bytes: int, row_groups: bool) -> DataFrame:
@@ -149,77 +151,142 @@ def spread(frame: DataFrame, n_files: int, n_bytes: int, row_groups: bool) -> Da
     return numbered.repartitionByRange(n_parts, order).sortWithinPartitions(order).drop(order)
 
 
-def _read_csv(spark: SparkSession, path: str, separator: str = ",") -> DataFrame:
-    options = {**_CSV, **_CSV_WHITE_SPACE, "sep": separator, "mode": "FAILFAST"}
-    return _with_schema(spark, path, options, "csv").csv(path)
+def _reader(spark: SparkSession, checked: CheckedInput, **options: str) -> DataFrameReader:
+    reader = spark.read.options(**_STRICT, **options)
+    if checked.recursive:
+        return reader.option("recursiveFileLookup", "true")
+    return reader if checked.base is None else reader.option("basePath", checked.base)
 
 
-def _read_tsv(spark: SparkSession, path: str) -> DataFrame:
-    return _read_csv(spark, path, separator="\t")
+def _read_csv(spark: SparkSession, checked: CheckedInput) -> DataFrame:
+    def read(table: CsvTable) -> DataFrame:
+        from pyspark.sql.types import StringType, StructField, StructType
+
+        reader = _reader(spark, checked, **_CSV, **_CSV_WHITE_SPACE, sep=table.separator, mode="FAILFAST")
+        schema = StructType([StructField(name, StringType()) for name in table.names])
+        return reader.schema(schema).csv(list(table.paths))
+
+    # Spark goes by the position of columns: files with another order are tables of their own.
+    return functools.reduce(lambda one, other: one.unionByName(other), map(read, checked.csv))
 
 
-def _read_parquet(spark: SparkSession, path: str) -> DataFrame:
-    return spark.read.parquet(path)
+def _read_parquet(spark: SparkSession, checked: CheckedInput) -> DataFrame:
+    reader = _reader(spark, checked, mergeSchema="true")
+    if not checked.nanoseconds:
+        return reader.parquet(*checked.paths)
+    from pyspark.sql.types import LongType, StructField, StructType
 
-
-def _read_text(spark: SparkSession, path: str) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    from sparkxlmr.spark.compat import valid_utf8
-
-    # Bytes that are no UTF-8 would make a Parquet file that other readers refuse; CSV and JSON mend them too.
-    return spark.read.text(path).select(valid_utf8(F.col("value")).alias("text"))
-
-
-def _read_json(spark: SparkSession, path: str) -> DataFrame:
     from sparkxlmr.spark.annotation import quoted
 
-    lines = [row[0] for row in spark.read.text(path).head(_LINES_LOOKED_AT)]
-    first = next((line.strip() for line in lines if line.strip()), "")
-    # One JSON document over many lines, as some tools write *.json.
-    whole = first.startswith("[") or first == "{"
-    options = {"mode": "FAILFAST", "multiLine": str(whole).lower()}
-    frame = _with_schema(spark, path, options, "json", whole).json(path)
+    setting = "spark.sql.legacy.parquet.nanosAsLong"
+    before = spark.conf.get(setting, "false")
+    spark.conf.set(setting, "true")
+    try:
+        found = reader.parquet(*checked.paths).schema
+    finally:
+        spark.conf.set(setting, str(before))
+    kinds = checked.nanoseconds
+    schema = StructType([StructField(f.name, LongType()) if f.name in kinds else f for f in found])
+    frame = reader.schema(schema).parquet(*checked.paths)
+    return frame.select(
+        *[_timestamp(name, kinds[name]) if name in kinds else quoted(name) for name in frame.columns]
+    )
+
+
+def _timestamp(name: str, is_instant: bool) -> Column:
+    """The timestamp of a column of nanoseconds; Spark's have microseconds, so more digits are an error."""
+    from pyspark.sql import functions as F
+
+    from sparkxlmr.spark.annotation import quoted
+
+    value = quoted(name)
+    micros = (value / 1000).cast("decimal(20,0)")
+    if is_instant:
+        exact = F.timestamp_micros(micros.cast("bigint"))
+    else:
+        seconds = (micros / F.lit(1_000_000).cast("decimal(7,0)")).cast("decimal(18,6)")
+        zero = F.lit(0)
+        epoch = F.lit("1970-01-01 00:00:00").cast("timestamp_ntz")
+        exact = epoch + F.make_dt_interval(zero, zero, zero, seconds)
+    problem = F.lit(
+        f"The column {name} has timestamps with digits below a microsecond. Expected "
+        "microseconds, which Spark's timestamps have. To mend it: round them in pandas with "
+        f"df[{name!r}].dt.floor('us')."
+    )
+    return F.when(value % 1000 != 0, F.raise_error(problem)).otherwise(exact).alias(name)
+
+
+def _read_text(spark: SparkSession, checked: CheckedInput) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    text = _reader(spark, checked).text(list(checked.paths))
+    # A byte order mark is no part of the first line.
+    value = F.regexp_replace(F.col("value"), "^\ufeff", "").alias("text")
+    return text.select(value, *[name for name in text.columns if name != "value"])
+
+
+def _read_json(spark: SparkSession, checked: CheckedInput) -> DataFrame:
+    from sparkxlmr.spark.annotation import quoted
+
+    options = {"mode": "FAILFAST", "multiLine": str(checked.whole).lower()}
+    schema: DataType = _json_schema(spark, checked, options)
+    for empty in checked.empty_objects:
+        schema = with_empty_object(schema, empty.path)
+    reader: Any = _reader(spark, checked, **options)
+    frame: DataFrame = reader.schema(schema).json(list(checked.paths))
     # Spark sorts the columns by name; people expect the order of the file.
-    order = [name for name in _keys_in_order(lines) if name in frame.columns]
+    order = [name for name in checked.columns if name in frame.columns]
     return frame.select(*[quoted(name) for name in [*order, *(c for c in frame.columns if c not in order)]])
 
 
-def _with_schema(
-    spark: SparkSession, path: str, options: dict[str, str], kind: str, whole: bool = False
-) -> DataFrameReader:
-    """A reader with these options; where the path is escaped, with the schema of its lines too.
+def _json_schema(spark: SparkSession, checked: CheckedInput, options: dict[str, str]) -> Any:
+    """The schema that Spark finds in JSON.
 
-    Spark's own search for a schema takes the names of the files that it found for wildcards once more, and
-    would look into others.
+    Spark's own search takes the names of the files that it found for wildcards once more, and would look into
+    others: where a path is escaped, it is given the lines.
     """
+    if not any("\\" in path for path in checked.paths):
+        return _reader(spark, checked, **options).json(list(checked.paths)).schema
+    from pyspark.sql import DataFrame
+
+    session: Any = spark
+    text: Any = _reader(spark, checked).text(list(checked.paths), wholetext=checked.whole)
+    lines = getattr(text.select("value")._jdf, "as")(session._jvm.org.apache.spark.sql.Encoders.STRING())
     reader: Any = spark.read.options(**options)
-    if "\\" in path:
-        from pyspark.sql import DataFrame
-
-        session: Any = spark
-        text: Any = spark.read.text(path, wholetext=whole)
-        lines = getattr(text._jdf, "as")(session._jvm.org.apache.spark.sql.Encoders.STRING())
-        reader = reader.schema(DataFrame(getattr(reader._jreader, kind)(lines), session).schema)
-    found: DataFrameReader = reader
-    return found
+    return DataFrame(reader._jreader.json(lines), session).schema
 
 
-def _keys_in_order(lines: list[str]) -> list[str]:
-    keys: dict[str, None] = {}
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            keys.update(dict.fromkeys(row))
-    return list(keys)
+def with_empty_object(kind: DataType, path: tuple[str, ...]) -> DataType:
+    """A type with a map where JSON has an empty object (``{}``), whose column Spark's reader drops.
+
+    Args:
+        kind: the type that Spark found, without the object.
+        path: names of fields down to the object; ``[]`` are the items of an array.
+    """
+    from pyspark.sql.types import ArrayType, MapType, StringType, StructField, StructType
+
+    if not path:
+        return kind
+    head, rest = path[0], path[1:]
+    if isinstance(kind, StructType):
+        old = next((f.dataType for f in kind if f.name == head), None)
+        if old is None:
+            start: DataType = ArrayType(StructType()) if rest[:1] == ("[]",) else StructType()
+            new = with_empty_object(start, rest) if rest else MapType(StringType(), StringType())
+            return StructType([*kind, StructField(head, new)])
+        replaced = with_empty_object(old, rest)
+        return StructType([StructField(f.name, replaced) if f.name == head else f for f in kind])
+    if isinstance(kind, ArrayType) and head == "[]":
+        inner = kind.elementType
+        if not rest and inner == StructType():
+            return ArrayType(MapType(StringType(), StringType()))
+        return ArrayType(with_empty_object(inner, rest))
+    return kind
 
 
 _READERS: dict[str, Any] = {
     "csv": _read_csv,
-    "tsv": _read_tsv,
+    "tsv": _read_csv,
     "parquet": _read_parquet,
     "txt": _read_text,
     "jsonl": _read_json,

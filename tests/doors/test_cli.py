@@ -106,6 +106,39 @@ def test_doctor_says_what_is_missing_and_what_to_do(monkeypatch, capsys, tmp_pat
     assert "Not ready: pyspark, Java, cache." in said
 
 
+@pytest.mark.parametrize(
+    ("gpu", "system", "keras", "tensorflow"),
+    [
+        (False, "linux", "pip install jax,", "pip install 'sparkxlmr[cpu]'"),
+        (True, "linux", "pip install 'jax[cuda12]',", "pip install 'sparkxlmr[gpu]'"),
+        (False, "darwin", "pip install jax,", "pip install 'sparkxlmr[tensorflow]'"),
+    ],
+)
+def test_doctor_names_the_packages_of_this_machine(monkeypatch, gpu, system, keras, tensorflow):
+    for name in ("keras", "tensorflow"):
+        monkeypatch.setattr(f"sparkxlmr.runtime.engines.{name}.gpu_visible", lambda: gpu)
+    monkeypatch.setattr("sparkxlmr.runtime.engines.available", lambda: ("openvino",))
+    monkeypatch.setattr(sys, "platform", system)
+    said = doctor.engines().said
+    assert keras in said
+    assert tensorflow in said
+    assert ("cuda" in said) is gpu
+
+
+def test_doctor_offers_no_openvino_where_it_has_no_wheels(monkeypatch):
+    monkeypatch.setattr("sparkxlmr.runtime.engines.available", lambda: ("tensorflow",))
+    monkeypatch.setattr("platform.machine", lambda: "ppc64le")
+    assert "pip install openvino" not in doctor.engines().said
+
+
+def test_doctor_says_what_training_lacks(monkeypatch):
+    monkeypatch.setattr("sparkxlmr.models.keras_backend._is_installed", lambda name: name == "keras")
+    monkeypatch.delitem(sys.modules, "keras", raising=False)
+    found = doctor.keras()
+    assert found.mark == doctor.NOTE
+    assert 'pip install "sparkxlmr[cpu]"' in found.said
+
+
 def test_doctor_advises_where_there_is_no_home(monkeypatch, capsys):
     def homeless():
         raise EnvironmentNotReadyError("There is no home folder", "a folder", "set SPARKXLMR_HOME")

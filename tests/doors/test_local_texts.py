@@ -40,9 +40,9 @@ def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "a.bin").write_text("none")
     (tmp_path / "empty.csv").write_text("text\n \n")
     for name, said in (
-        ("a.jsonl", "no object"),
+        ("a.jsonl", "line 1: 1 where an object is expected"),
         ("a.parquet", "cannot be read as parquet"),
-        ("a.bin", "unknown format"),
+        ("a.bin", "does not say what format"),
         ("none.csv", "no file"),
         ("empty.csv", "holds no text"),
     ):
@@ -52,3 +52,39 @@ def test_what_cannot_be_read_is_said(tmp_path):
         read_texts(str(tmp_path / "a.csv"), ["else"])
     with pytest.raises(SettingError, match="--rows is 0"):
         read_texts(str(tmp_path / "a.csv"), rows=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("long.csv", b'text\n"' + b"word " * 40_000 + b'"\nx\n', [("word " * 40_000).strip(), "x"]),
+        ("array.json", b'[{"text": "a"}, {"text": "b"}]', ["a", "b"]),
+        ("semicolon.csv", b"id;text\n1;a, b\n", ["a, b"]),
+        ("utf16.csv", "text\né\n".encode("utf-16"), ["é"]),
+        ("document.json", b'{\n"text": "a"\n}\n{\n"text": "b"\n}\n', ["a", "b"]),
+    ],
+)
+def test_read_texts_reads_what_classify_reads(tmp_path, name, content, texts):
+    (tmp_path / name).write_bytes(content)
+    found = read_texts(str(tmp_path / name))
+    assert found.texts == texts
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("two.csv", b"text,text\na,b\n", "line 1: two columns are named"),
+        ("open.tsv", b'text\tid\n"a\t1\nb\t2\n', "line 2: a quote is opened"),
+        ("latin.txt", "a\nCafé\n".encode("latin-1"), "line 2: the bytes 0xe9 are no UTF-8"),
+    ],
+)
+def test_read_texts_refuses_what_classify_refuses(tmp_path, name, content, problem):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=problem):
+        read_texts(str(tmp_path / name))
+
+
+def test_read_texts_with_an_encoding(tmp_path):
+    (tmp_path / "latin.txt").write_bytes("Café\n".encode("latin-1"))
+    assert read_texts(str(tmp_path / "latin.txt"), encoding="latin-1").texts == ["Café"]

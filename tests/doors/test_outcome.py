@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from sparkxlmr.errors import DamagedModelError, EngineError, InputError, OutputError, SettingError
@@ -33,6 +38,7 @@ Caused by: java.io.IOException: No space left on device
             "PythonException: \n  An exception was thrown from the Python worker:\nValueError: no",
             "ValueError: no",
         ),
+        ("Caused by: x.SparkRuntimeException: [USER_RAISED_EXCEPTION] Too many digits.", "Too many digits."),
         ("EngineError: The engine is missing. SQLSTATE: 38000", "The engine is missing."),
         ("something without a name\nmore", "something without a name"),
     ],
@@ -113,3 +119,40 @@ def test_debug_prints_the_traceback_too(capsys):
     assert outcome.run(action, debug=True) == 1
     assert "Traceback" in capsys.readouterr().err
     assert outcome.run(lambda: 0) == 0
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does(capsys):
+    def action():
+        signal.raise_signal(signal.SIGTERM)
+        pytest.fail("the signal was ignored")
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert outcome.run(action) == 1
+    assert capsys.readouterr().err == "sparkxlmr: Interrupted.\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_console_that_lacks_a_character_is_no_failure(monkeypatch):
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="ascii") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+
+    def action():
+        print("日本")
+        raise InputError("été.csv is not there")
+
+    assert outcome.run(action) == 2
+    out.flush()
+    err.flush()
+    assert out.buffer.getvalue() == b"??\n"
+    assert err.buffer.getvalue() == b"sparkxlmr: ?t?.csv is not there.\n"
+    assert out.errors == "strict"
+
+
+def test_process_seconds_count_from_the_start_of_the_process():
+    program = (
+        "import time; time.sleep(0.3)\n"
+        "from sparkxlmr.jobs.outcome import process_seconds\nprint(process_seconds())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) >= (0.25 if sys.platform == "linux" else 0)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 from rich.cells import cell_len
 
 from sparkxlmr.jobs import report
@@ -33,13 +36,37 @@ def test_texts_stand_in_one_column_and_fit_the_line(capsys):
 
 
 def test_the_summary_counts_and_draws_shares(capsys):
-    report.print_summary(2000, 4.0, [("eng_Latn", 1500), ("日本", 400), (None, 100)])
+    report.print_summary(20_000, 40.0, [("eng_Latn", 15_000), ("日本", 4000), (None, 1000)], without_text=400)
     said = capsys.readouterr().out
-    assert "2,000 documents in 4.0 s, loading included: 500 documents a second." in said
+    assert said.startswith("20,000 documents in 40.0 s, the start of Spark and loading included: 500 doc")
     assert "75.0 %" in said
-    assert "(no text)" in said
     bars = [line.count("█") for line in said.splitlines() if "█" in line]
-    assert bars == [24, 6, 2]
+    assert bars == [24, 6, 1, 1]
+    assert [line.split("  ")[0] for line in said.splitlines()[2:]] == [
+        "eng_Latn",
+        "日本",
+        "(no label)",
+        "(no text)",
+    ]
+
+
+def test_summary_of_a_small_input_has_no_rate(capsys):
+    report.print_summary(9999, 0.5, [("eng_Latn", 9999)])
+    assert "a second" not in capsys.readouterr().out
+
+
+def test_summary_on_an_ascii_console_draws_ascii_bars(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    report.print_summary(4, 1.0, [("a", 4)])
+    stream.flush()
+    assert b"####" in stream.buffer.getvalue()
+
+
+def test_texts_without_a_label_are_told_from_missing_texts(capsys):
+    report.print_texts([("a text", None, None), (" ", None, None), (None, None, None)])
+    labels = [line.partition(")")[0] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert labels == ["(no label", "(no text", "(no text"]
 
 
 def test_a_summary_of_nothing(capsys):

@@ -47,14 +47,17 @@ class Runner(Protocol):
 
 
 class Engine(Protocol):
-    """What runs a bundle. `install`: the command that installs it; `precisions`: all that it has, in any form
-    of bundle; `revision` counts changes of `compile`; `uses_gpu`: whether it ever looks at one."""
+    """What runs a bundle. `precisions`: all that it has, in any form of bundle; `revision` counts changes of
+    `compile`; `uses_gpu`: whether it ever looks at one."""
 
     name: str
-    install: str
     precisions: tuple[str, ...]
     revision: int
     uses_gpu: bool
+
+    @property
+    def install(self) -> str:
+        """The command that installs it on this machine."""
 
     def installed(self) -> bool:
         """Whether the framework is there; imports nothing."""

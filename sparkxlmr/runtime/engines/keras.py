@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import logging
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from sparkxlmr.presets.config import (
     TextClassifierConfig,
 )
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
 from sparkxlmr.runtime.engines.keras_backends import Backend, installed_backends, opened_backend
 
@@ -45,10 +47,14 @@ Inputs = Mapping[str, NDArray[np.int32]]
 
 class KerasEngine:
     name = "keras"
-    install = "pip install 'jax[cuda12]', or torch, or tensorflow, beside keras"
     precisions = ("float32", "bfloat16", "float16")
     revision = 1
     uses_gpu = True
+
+    @property
+    def install(self) -> str:
+        jax = "'jax[cuda12]'" if gpu_visible() and sys.platform == "linux" else "jax"
+        return f"pip install {jax}, or torch, or tensorflow, beside keras"
 
     def installed(self) -> bool:
         return importlib.util.find_spec("keras") is not None and bool(installed_backends())

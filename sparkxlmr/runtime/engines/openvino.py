@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import platform
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,15 +27,22 @@ if TYPE_CHECKING:
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
+# As in pyproject.toml: elsewhere pip finds nothing to install.
+_WHEELS = {("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")}
 _log = logging.getLogger(__name__)
 
 
 class OpenVinoEngine:
     name = "openvino"
-    install = "pip install openvino"
     precisions = ("float32", "bfloat16", "int8")
     revision = 3
     uses_gpu = False
+
+    @property
+    def install(self) -> str:
+        if (sys.platform, platform.machine()) in _WHEELS:
+            return "pip install openvino"
+        return f"no wheels for {sys.platform} on {platform.machine()}, use tensorflow or keras"
 
     def installed(self) -> bool:
         return importlib.util.find_spec("openvino") is not None

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
 
 if TYPE_CHECKING:
@@ -38,10 +39,15 @@ _log = logging.getLogger(__name__)
 
 class TensorFlowEngine:
     name = "tensorflow"
-    install = "pip install 'sparkxlmr[cpu]', or 'sparkxlmr[gpu]' where there are GPUs"
     precisions = ("float32", "bfloat16", "float16")
     revision = 2
     uses_gpu = True
+
+    @property
+    def install(self) -> str:
+        # tensorflow-cpu has no wheels for macOS, and CUDA's are Linux's only.
+        extra = "gpu" if gpu_visible() else "cpu"
+        return f"pip install 'sparkxlmr[{extra if sys.platform == 'linux' else 'tensorflow'}]'"
 
     def installed(self) -> bool:
         return importlib.util.find_spec("tensorflow") is not None
