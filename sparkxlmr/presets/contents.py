@@ -40,7 +40,8 @@ class Description:
         sequence_length: how many ids of a text the model is meant to read.
         truncate: how a pair that is too long is shortened (``"round_robin"`` or ``"waterfall"``).
         tokenizer_settings: what the family's tokenizer does to a text before SentencePiece reads it; ALBERT's
-            ``do_lower_case``, ``keep_accents`` and ``remove_space``. Empty: nothing.
+            ``do_lower_case``, ``keep_accents`` and ``remove_space``, and of any family ``added_tokens`` and
+            ``truncation_side``. Empty: nothing.
         masking: how a masked language model hides pieces in training, with keras-hub's four names; empty for
             other models.
     """

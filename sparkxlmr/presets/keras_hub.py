@@ -29,6 +29,7 @@ from sparkxlmr.presets.contents import (
     masking_of,
 )
 from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
+from sparkxlmr.text.families import ADDED_TOKENS, TRUNCATION_SIDE
 
 CONFIG, TASK, PREPROCESSOR, TOKENIZER = "config.json", "task.json", "preprocessor.json", "tokenizer.json"
 METADATA = "metadata.json"
@@ -189,7 +190,11 @@ def _tokenizer_settings(path: Path) -> dict[str, Any]:
     settings = read_json(path).get(NORMALIZATION)
     if settings is None:
         return {}
-    if not isinstance(settings, dict) or not all(isinstance(value, bool) for value in settings.values()):
+    # Tokens and the truncation side are in the same object, so that releases which lack them refuse it.
+    kinds = {ADDED_TOKENS: list, TRUNCATION_SIDE: str}
+    if not isinstance(settings, dict) or not all(
+        isinstance(value, kinds.get(name, bool)) for name, value in settings.items()
+    ):
         raise NotAPresetError(
             f"`{NORMALIZATION}` of {path} holds {settings!r:.200}",
             "an object of names with true or false",

@@ -57,7 +57,7 @@ class Manifest:
     - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``), or
       None.
     - `tokenizer`: `{"family": ..., "file": logical name}`, and under `"settings"` the family's own (names to
-      plain values) where the preset has any.
+      plain values or, for added tokens, a list) where the preset has any.
     - `source`: content hash of the preset this was compiled from (int8: and of how it was quantised);
       `revision`: of the engine's compiler.
     - `files`: logical name to BundleFile.
@@ -303,7 +303,7 @@ def _is_tokenizer(entry: object) -> bool:
         all(isinstance(entry[name], str) for name in ("family", "file"))
         and isinstance(settings, Mapping)
         and bool(settings)
-        and all(isinstance(value, str | bool | int | float) for value in settings.values())
+        and all(isinstance(value, str | bool | int | float | list) for value in settings.values())
     )
 
 
