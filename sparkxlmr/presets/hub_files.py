@@ -11,7 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
-from sparkxlmr.presets import hugging_face, hugging_face_weights, keras_hub, keras_hub_weights
+from sparkxlmr.presets import (
+    hugging_face,
+    hugging_face_tokenizer,
+    hugging_face_weights,
+    keras_hub,
+    keras_hub_weights,
+)
 
 CONFIG = keras_hub.CONFIG
 #: Folders of a preset, the empty one being its own.
@@ -62,10 +68,10 @@ def gather(fetch: Fetch, handle: str) -> None:
 
 def _checkpoint(fetch: Fetch, folder: Path, handle: str) -> bool:
     """Fetches what Hugging Face's layout has; whether weights were among it."""
-    for name in (hugging_face.TOKENIZER_CONFIG, "special_tokens_map.json", hugging_face.ADDED_TOKENS):
+    # tokenizer.json may add tokens of which the SentencePiece model has none.
+    for name in hugging_face_tokenizer.FILES:
         fetch(name)
-    # tokenizer.json repeats what a SentencePiece model says, at three times its size.
-    fetch("sentencepiece.bpe.model") or fetch("spiece.model") or fetch(hugging_face.FAST_TOKENIZER)
+    fetch("sentencepiece.bpe.model") or fetch("spiece.model")
     weights = hugging_face_weights
     for single, index in ((weights.WEIGHTS, weights.INDEX), (weights.TORCH, weights.TORCH_INDEX)):
         if fetch(single):

@@ -151,10 +151,11 @@ class AlbertTokenizer(SentencePieceTokenizer):
 
     @cached_property
     def _with_commas(self) -> NDArray[np.bool_]:
-        """For each id whether a comma may have to be cut from its piece: those whose piece says so, and where
-        a comma is unknown the unknown one."""
-        pieces = map(self._processor.id_to_piece, range(self.vocabulary_size))
-        found = np.fromiter(map(ends_in_digit_and_comma, pieces), bool, self.vocabulary_size)
+        """For each piece's id whether a comma may have to be cut from it: those that end in one, and where a
+        comma is unknown the unknown one."""
+        n_pieces = self._processor.get_piece_size()
+        pieces = map(self._processor.id_to_piece, range(n_pieces))
+        found = np.fromiter(map(ends_in_digit_and_comma, pieces), bool, n_pieces)
         if self._processor.piece_to_id(",") == self.unk_id:
             found[self.unk_id] = True
         return found

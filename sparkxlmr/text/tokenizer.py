@@ -231,7 +231,7 @@ class SentencePieceTokenizer:
         """Ids of each text in windows that together hold all of it, each of at most ``max_length`` ids.
 
         Neighbouring windows share ``stride`` ids of the text. Where ``truncation_side`` is "left", they are
-        laid out from its end, so that the first one is the shorter. With ``seconds``, one for each text, every
+        laid out from its end, and the first one is the shorter. With ``seconds``, one for each text, every
         window is the first half of a pair (:meth:`encode_pairs`); a second text that fills more than half of
         the room, where the first would have to be cut, is truncated in all of them.
 
