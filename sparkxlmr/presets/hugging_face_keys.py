@@ -26,7 +26,8 @@ _OTHER_TASKS = {
     "ForCausalLM": "text generation",
 }
 _OFFERED = (
-    "a text classifier (ForSequenceClassification), a masked language model (ForMaskedLM) or an encoder (Model)"
+    "a text classifier (ForSequenceClassification), a masked language model (ForMaskedLM) or an encoder "
+    "(Model)"
 )
 _CODE = "the model runs its publisher's own Python code, which is never run here"
 # Settings that would make another model; each must be absent, None or this.

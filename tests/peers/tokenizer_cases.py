@@ -63,7 +63,7 @@ def _cases() -> dict[str, dict[str, Any]]:
             add(flag, tokenizer_config__json=decoder(flagged))
         add("normalized", tokenizer_config__json=decoder(token("<user>", normalized=True)))
         # A piece of the vocabulary.
-        add("piece", tokenizer_config__json={"additional_special_tokens": ["lan"]})
+        add("piece", tokenizer_config__json={"additional_special_tokens": ["the"]})
         add("json_token", "json", tokenizer__json={"added_tokens": [{"id": size, **user}]})
         add("json_token_beside_model", "both", tokenizer__json={"added_tokens": [{"id": size, **user}]})
         truncation = {"direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0}

@@ -27,6 +27,21 @@ def ids_of(folder: Path, **kind: Any) -> list[list[int]]:
     return [tokenizer(*text, truncation=True)["input_ids"] for text in [*texts, *cases.PAIRS]]
 
 
+def config_keys() -> dict[str, list[str]]:
+    """The keys of ``config.json`` that each family's configuration class reads or writes."""
+    from inspect import signature
+
+    import transformers
+
+    found = {}
+    for family, name in (("xlm_roberta", "XLMRobertaConfig"), ("albert", "AlbertConfig")):
+        made = getattr(transformers, name)
+        keys = {*made().to_dict(), *signature(made.__init__).parameters}
+        keys |= {*signature(transformers.PretrainedConfig.__init__).parameters}
+        found[family] = sorted(keys - {"self", "args", "kwargs"})
+    return found
+
+
 def main() -> None:
     """Add the answers of this version."""
     import transformers
@@ -45,6 +60,7 @@ def main() -> None:
                 if kind == "4-slow" and case["vocabulary"] == "json":
                     continue  # there are no slow tokenizers without a SentencePiece model
                 document.setdefault(kind, {})[name] = ids_of(folder, **arguments)
+    document.setdefault("config_keys", {})[major] = config_keys()
     document.setdefault("versions", {})[major] = transformers.__version__
     path.write_text(json.dumps(document, separators=(",", ":"), sort_keys=True) + "\n", "utf-8")
 

@@ -112,11 +112,10 @@ def test_a_repository_is_opened_and_only_what_matters_is_fetched(hub, repositori
         "flax_model.msgpack",
         "tf_model.h5",
         "pytorch_model.bin",
-        "tokenizer.json",
     ):
         repositories.files[other] = b"another copy"
     repositories.files["../../escaped.json"] = b"{}"
-    repositories.files["tokenizer_config.json"] = b"{}"
+    repositories.files["tokenizer_config.json"] = repositories.files["tokenizer.json"] = b"{}"
     preset = Preset.open("hf://org/tiny")
     expected = Preset.open(fixtures / "hugging_face" / "xlmr_sequence_classification")
     assert preset.name == "tiny"
@@ -124,7 +123,7 @@ def test_a_repository_is_opened_and_only_what_matters_is_fetched(hub, repositori
     for name, weight in expected.weights().items():
         np.testing.assert_array_equal(preset.weights()[name], weight)
     assert preset.path == cache / "hugging_face" / "org--tiny" / OLD / "tiny"
-    assert names(preset.path) == sorted([*MODEL, "tokenizer_config.json"])
+    assert names(preset.path) == sorted([*MODEL, "tokenizer_config.json", "tokenizer.json"])
     assert not list(cache.parent.parent.rglob("escaped.json"))
 
 

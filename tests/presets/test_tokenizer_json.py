@@ -193,7 +193,7 @@ SPOILED = [
     (("pre_tokenizer",), {"type": "ByteLevel"}, NotAPresetError, "ByteLevel"),
     (("added_tokens",), [{"id": 7, "content": "<user>"}], NotAPresetError, "<user>"),
     (("post_processor",), {"type": "BertProcessing"}, NotAPresetError, "BertProcessing"),
-    (("post_processor", "single"), [{"Sequence": {"id": "A", "type_id": 0}}], NotAPresetError, "lays texts out"),
+    (("post_processor", "single"), [{"Sequence": {"id": "A", "type_id": 0}}], NotAPresetError, "lays texts"),
     (("post_processor", "pair"), [7], DamagedModelError, "template"),
     (("added_tokens",), "?", DamagedModelError, "added"),
     (("added_tokens",), [{"id": "0", "content": "<s>"}], DamagedModelError, "adds"),
