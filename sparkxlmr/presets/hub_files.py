@@ -18,6 +18,7 @@ from sparkxlmr.presets import (
     keras_hub,
     keras_hub_weights,
 )
+from sparkxlmr.presets.foreign_files import refuse_adapter
 
 CONFIG = keras_hub.CONFIG
 #: Folders of a preset, the empty one being its own.
@@ -52,6 +53,7 @@ def gather(fetch: Fetch, handle: str) -> None:
 
     config = bounded(CONFIG)
     if config is None:
+        refuse_adapter(bounded, handle)
         raise NotAPresetError(
             f"{handle} has no {CONFIG}",
             "a Hugging Face checkpoint or a keras-hub preset",
@@ -59,10 +61,12 @@ def gather(fetch: Fetch, handle: str) -> None:
         )
     is_checkpoint = hugging_face.is_checkpoint(keras_hub.read_json(config))
     if not (_checkpoint if is_checkpoint else _preset)(bounded, config.parent, handle):
+        refuse_adapter(bounded, handle)
         raise NotAPresetError(
             f"{handle} has no weights that can be read",
             "model.safetensors, pytorch_model.bin or model.weights.h5 (or their shards and index)",
-            "take a model that is published in one of these forms, or save it so",
+            "take a model that is published in one of these forms; convert TensorFlow or Flax weights "
+            "by transformers 4: from_pretrained(..., from_tf=True or from_flax=True), then save_pretrained",
         )
 
 

@@ -16,7 +16,7 @@ from sparkxlmr.presets.config import (
     TextClassifierConfig,
     check_count,
 )
-from sparkxlmr.presets.contents import Description, default_labels, masking_of
+from sparkxlmr.presets.contents import Description, check_labels, default_labels, masking_of
 from sparkxlmr.presets.hugging_face_keys import (
     TASK_CLASSES,
     architecture_of,
@@ -183,4 +183,6 @@ def _labels(document: Mapping[str, Any], path: Path) -> tuple[str, ...]:
             "every class from 0 on, once",
             "mend the checkpoint's config.json",
         )
-    return tuple(by_id[i] for i in range(len(by_id)))
+    labels = tuple(by_id[i] for i in range(len(by_id)))
+    check_labels(labels, f"id2label of {path}")
+    return labels

@@ -25,6 +25,7 @@ from sparkxlmr.presets.contents import (
     DEFAULT_TRUNCATE,
     TRUNCATIONS,
     Description,
+    check_labels,
     default_labels,
     masking_of,
 )
@@ -43,6 +44,8 @@ HEAD_EXTRAS = ("activation", "layer_norm_epsilon")
 CLASSES, NORMALIZATION = "classes", "normalization"
 
 TASK_CLASSES = {"text_classifier": "TextClassifier", "masked_lm": "MaskedLM"}
+# keras-nlp's name of text classifiers, in presets that were saved before it became keras-hub.
+_OLD_CLASSIFIER = "Classifier"
 _CONFIGS: dict[str, type[BackboneConfig]] = {"xlm_roberta": BackboneConfig, "albert": AlbertConfig}
 
 
@@ -134,9 +137,13 @@ def _task_config(
 ) -> TaskConfig:
     classes = {architecture.hub_class + name: kind for kind, name in TASK_CLASSES.items()}
     found = document.get("class_name")
+    if found == architecture.hub_class + _OLD_CLASSIFIER:
+        found = architecture.hub_class + TASK_CLASSES[TextClassifierConfig.kind]
     if not isinstance(found, str) or found not in classes:
         raise NotAPresetError(
-            f"{path} describes {found!r}", " or ".join(classes), "use a preset of such a task"
+            f"{path} describes {found!r}",
+            " or ".join(classes),
+            f"use a preset of such a task, or remove {TASK} from a copy to load its encoder alone",
         )
     try:
         if classes[found] == MaskedLMConfig.kind:
@@ -181,7 +188,9 @@ def _labels(classes: object, num_classes: int, path: Path) -> tuple[str, ...]:
             f"a list of {num_classes} label names, one a class",
             "save the preset again with all its classes",
         )
-    return tuple(map(str, classes))
+    labels = tuple(map(str, classes))
+    check_labels(labels, f"`{CLASSES}` of {path}")
+    return labels
 
 
 def _tokenizer_settings(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from sparkxlmr.presets import (
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, Description, default_labels
 from sparkxlmr.presets.files import known_sha256_of, sha256_of_files
+from sparkxlmr.presets.foreign_files import missing_weights_error
 from sparkxlmr.presets.handles import resolve
 from sparkxlmr.text.families import ADDED_TOKENS, TRUNCATION_SIDE, tokenizer_for
 from sparkxlmr.text.tokenizer import SentencePieceTokenizer
@@ -96,7 +97,7 @@ class Preset(Description):
         path = resolve(handle)
         try:
             if not (path / keras_hub.CONFIG).is_file():
-                raise NotAPresetError(
+                raise missing_weights_error(path) or NotAPresetError(
                     f"{path} has no {keras_hub.CONFIG}" if path.is_dir() else f"{path} is a file",
                     "a preset folder",
                     "pass the folder that save_to_preset wrote, or a Hugging Face checkpoint folder",
@@ -227,10 +228,16 @@ class Preset(Description):
                 "save it as a preset first (save_to_preset)",
             )
         if not self.vocabulary_path.is_file():
+            remedy = "save it again from a model with a preprocessor, or feed the model with integers"
+            if self.layout == HUGGING_FACE:
+                remedy = (
+                    "copy the SentencePiece model or tokenizer.json of the model that it was fine-tuned from "
+                    "into the folder"
+                )
             raise NotAPresetError(
                 f"The preset {self.path} has no tokenizer ({self.vocabulary_path.relative_to(self.path)})",
                 "a preset that reads texts",
-                "save it again from a model with a preprocessor, or feed the model with integers",
+                remedy,
             )
         return self.vocabulary_path
 
@@ -275,7 +282,8 @@ class Preset(Description):
             needed.append(self.vocabulary_path)
         for path in needed:
             if not path.is_file():
-                raise DamagedModelError(
+                foreign = missing_weights_error(self.path) if path != self.vocabulary_path else None
+                raise foreign or DamagedModelError(
                     f"The preset {self.path} has no {path.relative_to(self.path)}",
                     "a whole preset folder",
                     "copy or fetch the preset again",

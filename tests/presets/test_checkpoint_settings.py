@@ -120,9 +120,7 @@ def test_a_token_of_two_files_has_one_id(tmp_path):
     token = PEERS["token"]("<user>", special=True)
     document = {"added_tokens_decoder": {"403": token}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(document), "utf-8")
-    with pytest.raises(
-        NotAPresetError, match=r"gives the token '<user>' the id 403, .* 402"
-    ):
+    with pytest.raises(NotAPresetError, match=r"gives the token '<user>' the id 403, .* 402"):
         described(tmp_path, "xlm_roberta")
 
 
@@ -253,8 +251,8 @@ GENERATION = {
     "bad_words_ids", "begin_suppress_tokens", "diversity_penalty", "do_sample", "early_stopping",
     "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "forced_bos_token_id",
     "forced_eos_token_id", "length_penalty", "max_length", "min_length", "no_repeat_ngram_size",
-    "num_beam_groups", "num_beams", "num_return_sequences", "output_scores", "remove_invalid_values", "repetition_penalty",
-    "return_dict_in_generate", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p",
+    "num_beam_groups", "num_beams", "num_return_sequences", "output_scores", "remove_invalid_values",
+    "repetition_penalty", "return_dict_in_generate", "suppress_tokens", "temperature", "top_k", "top_p", "typical_p",
 }  # fmt: skip
 KEYS = {
     "xlm_roberta": {

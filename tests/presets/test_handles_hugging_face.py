@@ -305,11 +305,17 @@ def test_what_came_is_what_the_hub_told(hub, repositories):
 
 def test_a_repository_without_a_model(hub, repositories):
     del repositories.files["model.safetensors"]
-    with pytest.raises(NotAPresetError, match="no weights"):
+    with pytest.raises(NotAPresetError, match=r"no weights.* from_tf=True"):
         resolve("hf://org/tiny")
-    del repositories.files["config.json"]
+    config = repositories.files.pop("config.json")
     with pytest.raises(NotAPresetError, match=r"config\.json"):
         resolve(f"hf://org/tiny@{NEW}")
+    adapter = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "task_type": "SEQ_CLS"}
+    repositories.files["adapter_config.json"] = json.dumps(adapter).encode()
+    for files in ({}, {"config.json": config}):
+        repositories.files |= files
+        with pytest.raises(NotAPresetError, match=r"adapter \(LORA\) of 'org/base'.*merge_and_unload"):
+            resolve(f"hf://org/tiny@{NEW}")
 
 
 def test_without_the_package_one_line_names_it_and_the_cache_still_serves(hub, monkeypatch):
