@@ -33,7 +33,8 @@ class Tokenizer:
         dtype: ``"int32"`` (or another type of whole numbers) for ids, ``"string"`` for pieces.
         add_bos, add_eos: put the family's start and end token around each text.
         settings: what is done to a text first, for ALBERT: ``do_lower_case``, ``keep_accents`` and
-            ``remove_space``, as :class:`sparkxlmr.text.albert.AlbertNormalization` describes them. None
+            ``remove_space``, as :class:`sparkxlmr.text.albert.AlbertNormalization` describes them; and
+            ``added_tokens`` and ``truncation_side`` of :func:`sparkxlmr.text.families.tokenizer_for`. None
             hands texts to SentencePiece as they are, as keras-hub does.
 
     The family's rule on the text floor is at hand as :attr:`text`.
@@ -60,7 +61,7 @@ class Tokenizer:
         dtype: Any = "int32",
         add_bos: bool = False,
         add_eos: bool = False,
-        settings: Mapping[str, bool] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.dtype = _checked(dtype)
         self.settings = dict(settings or {})
@@ -108,7 +109,10 @@ class Tokenizer:
         end = [self.text.eos_id] if self.add_eos else []
         length = self.sequence_length
         room = None if length is None else max(length - len(start) - len(end), 0)
-        rows = [[*start, *found[:room], *end][:length] for found in self.text.tokenize(as_column(inputs))]
+        rows = self.text.tokenize(as_column(inputs))
+        if room is not None:
+            rows = [self.text.shortened(row, room) for row in rows]
+        rows = [[*start, *row, *end][:length] for row in rows]
         if self.dtype == "string":
             pad = [] if length is None else [self.text.id_to_token(self.text.pad_id)] * length
             named = [[self.text.id_to_token(i) for i in row] for row in rows]

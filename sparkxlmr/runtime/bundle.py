@@ -58,7 +58,7 @@ class Manifest:
       ``"identity"``), or None: by the number of labels
       (:func:`sparkxlmr.presets.output_function.output_function`).
     - `tokenizer`: `{"family": ..., "file": logical name}`, and under `"settings"` the family's own (names to
-      plain values) where the preset has any.
+      plain values or, for added tokens, a list) where the preset has any.
     - `source`: content hash of the preset this was compiled from (int8: and of how it was quantised);
       `revision`: of the engine's compiler.
     - `files`: logical name to BundleFile.
@@ -319,7 +319,7 @@ def _is_tokenizer(entry: object) -> bool:
         all(isinstance(entry[name], str) for name in ("family", "file"))
         and isinstance(settings, Mapping)
         and bool(settings)
-        and all(isinstance(value, str | bool | int | float) for value in settings.values())
+        and all(isinstance(value, str | bool | int | float | list) for value in settings.values())
     )
 
 
