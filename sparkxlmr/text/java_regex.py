@@ -1,63 +1,100 @@
 r"""Java regular expressions, as the settings of Spark NLP hold them, for Python's ``re``.
 
-Differences that are bridged: ``\z``, ``\Z``, ``$`` and ``.`` know Java's line ends; ``\p{L}`` and its kin;
-``\Q..\E``; ``\h``, ``\v``, ``\R``; classes within classes, ``[a-z&&[^q]]``; flags in the middle, ``(?i)``;
-named groups. As in Java ``\w``, ``\d``, ``\s`` and ``(?i)`` are ASCII. A class becomes a flat list of ranges.
-What is left out is refused by name: scripts and blocks in ``\p``, flags other than ``i`` and ``s``, ``\G``,
-``\X``.
+A pattern is parsed by Java 17's grammar and written again for Python, so that both find the same spans, or it
+is refused. Python's own reading of a construct is never relied on: what Java refuses (``a{,3}``, ``x{2``,
+``a(?#c)b``) is refused, sets (``[&&a]``, ``[a-z&&[^q]]``, ``\p{L}``, ``\h``) become flat lists of ranges, and
+``(?i)`` is resolved while parsing. As in Java ``\w``, ``\d``, ``\s`` and ``(?i)`` are ASCII.
+
+``\b`` and ``\B`` follow Java 8 to 18, which are the JVMs that Spark NLP is run on most: a word character is a
+letter or decimal digit of Unicode or ``_``, and a non-spacing mark counts as one behind such a letter or
+digit. From Java 19 on the boundary is ASCII (JDK-8264160).
+
+Refused by name: scripts, blocks and Java's own properties in ``\p``, flags other than ``i``, ``m`` and ``s``,
+``\G``, ``\X``, ``\N``, ``\b{g}``, references to groups that are open or come later, and look-behinds whose
+alternatives have no fixed width. A surrogate that stands alone matches nothing: Python's texts have none.
+Groups within empty or possessive repeats can hold what a failed attempt set in Java, and never do here.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from sparkxlmr.errors import SettingError
-
-Ranges = tuple[tuple[int, int], ...]
+from sparkxlmr.text.code_points import Ranges, categories, class_content, class_pattern, union
+from sparkxlmr.text.java_class import PatternReader
 
 _LINE_ENDS = "\n\r\x85\u2028\u2029"
-_BEFORE_END = rf"(?=(?:\r\n|[{_LINE_ENDS}])?\Z)"
-_LITERALS = {"t": "\t", "n": "\n", "r": "\r", "f": "\f", "a": "\a", "e": "\x1b"}
-_SPACE = ((9, 13), (32, 32))
-_DIGIT = ((48, 57),)
-_WORD = ((48, 57), (65, 90), (95, 95), (97, 122))
-_HORIZONTAL = (
-    (0x09, 0x09), (0x20, 0x20), (0xA0, 0xA0), (0x1680, 0x1680), (0x180E, 0x180E), (0x2000, 0x200A),
-    (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000),
-)  # fmt: skip
-_VERTICAL = ((0x0A, 0x0D), (0x85, 0x85), (0x2028, 0x2029))
-_SHORTHANDS: dict[str, Ranges] = {"s": _SPACE, "d": _DIGIT, "w": _WORD, "h": _HORIZONTAL, "v": _VERTICAL}
-_POSIX: dict[str, Ranges] = {
-    "Lower": ((97, 122),), "Upper": ((65, 90),), "ASCII": ((0, 127),), "Alpha": ((65, 90), (97, 122)),
-    "Digit": _DIGIT, "Alnum": ((48, 57), (65, 90), (97, 122)), "Graph": ((33, 126),), "Print": ((32, 126),),
-    "Punct": ((33, 47), (58, 64), (91, 96), (123, 126)), "Blank": ((9, 9), (32, 32)), "Space": _SPACE,
-    "Cntrl": ((0, 31), (127, 127)), "XDigit": ((48, 57), (65, 70), (97, 102)),
-}  # fmt: skip
-_LAST = 0x10FFFF
+# Neither in Java is between \r and \n.
+_BEFORE_END = r"(?=(?:\r\n|(?<!\r)\n|[\r\x85\u2028\u2029])?\Z)"
+_LINE_END = r"(?:(?=[\r\x85\u2028\u2029]|\Z)|(?<!\r)(?=\n))"
+_LINE_BEGIN = r"(?:(?:\A|(?<=[\n\x85\u2028\u2029])|(?<=\r)(?!\n))(?!\Z))"
+_ANCHORS = {"A": r"(?:\A)", "z": r"(?:\Z)", "Z": _BEFORE_END, "R": r"(?:\r\n|[\n-\r\x85\u2028\u2029])"}
+_GROUP = re.compile(
+    r"\?(?:<(?P<name>[A-Za-z][A-Za-z0-9]*)>|(?P<look><?[=!])|(?P<atomic>>)"
+    r"|(?P<on>[A-Za-z]*)(?P<off>-[A-Za-z]*)?(?P<end>[:)]))"
+)
+_COUNTED = re.compile(r"\{([0-9]+)(?:(,)([0-9]*))?\}")
+_NAME = re.compile("k<([A-Za-z][A-Za-z0-9]*)>")
+_MOST_REPEATS = 2**31 - 1
+_FLAGS = frozenset("ims")
+#: non-spacing marks in a row that are looked through for their letter; of a longer run it is not looked for
+_MOST_MARKS = 4
 
 
 def compile_java(pattern: str, ignore_case: bool = False) -> re.Pattern[str]:
-    r"""A compiled Python pattern that finds what Java's ``Pattern.compile(pattern)`` finds.
+    r"""A compiled Python pattern that matches what Java's ``Pattern.compile(pattern)`` matches.
+
+    Its groups have Java's numbers and names. To go through the matches in a text use :func:`find_all`.
 
     Raises:
-        SettingError: the pattern is malformed, or uses something that is not bridged.
+        SettingError: the pattern is malformed, or uses something that is not supported.
 
     >>> compile_java(r"\A([\p{L}&&[^x]]+)\z").match("é").group(1)
     'é'
     """
     try:
-        flags = re.ASCII | (re.IGNORECASE if ignore_case else re.NOFLAG)
-        return re.compile(_Translator(pattern, ignore_case).translate(), flags)
-    except (re.error, IndexError, ValueError, OverflowError) as error:
+        return re.compile(_Translator(pattern, ignore_case).translate(), re.ASCII)
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, SettingError):
             raise
         raise SettingError(
             f"the pattern {pattern!r} cannot be read: {error}",
             "a Java regular expression",
-            "check its brackets",
+            "check its brackets, braces and escapes",
         ) from None
+
+
+def find_all(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """The matches in the text that Java's ``Matcher.find`` goes through.
+
+    Behind an empty match Java searches one character further on, where Python's ``finditer`` tries the same
+    position again. (Java counts UTF-16 units, and so also finds an empty match within an emoji; that one is
+    left out.)
+
+    >>> [match[0] for match in find_all(compile_java("|a"), "a")]
+    ['', '']
+    """
+    start = len(text) + 1
+    for match in pattern.finditer(text):
+        yield match
+        if match.end() == match.start():
+            start = match.end() + 1
+            break
+    while start <= len(text) and (found := pattern.search(text, start)):
+        yield found
+        start = found.end() + (found.end() == found.start())
+
+
+def replace_all(pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str], text: str) -> str:
+    """The text with each match of :func:`find_all` replaced."""
+    pieces: list[str] = []
+    done = 0
+    for match in find_all(pattern, text):
+        pieces += text[done : match.start()], replacement(match)
+        done = match.end()
+    return "".join(pieces) + text[done:]
 
 
 def character_class(content: str) -> Ranges:
@@ -66,242 +103,218 @@ def character_class(content: str) -> Ranges:
     >>> character_class("^\\x00-a") == ((98, 0x10FFFF),)
     True
     """
-    translator = _Translator(content + "]", False)
-    ranges = translator.read_class()
-    if translator.at != len(content) + 1:
+    reader = PatternReader(content + "]")
+    try:
+        ranges = reader.read_class()
+    except ValueError as error:
+        if isinstance(error, SettingError):
+            raise
+        raise SettingError(
+            f"the character class [{content}] cannot be read: {error}", "a Java class", "check its brackets"
+        ) from None
+    if reader.at != len(reader.pattern):
         raise SettingError(f"the character class [{content}] ends early", "balanced brackets", "escape the ]")
     return ranges
 
 
-def class_pattern(ranges: Ranges) -> str:
-    """A pattern for Python's ``re`` that matches one character of these ranges."""
-    if not ranges:
-        return "(?!)"
-    return "[" + "".join(_code(a) if a == b else f"{_code(a)}-{_code(b)}" for a, b in ranges) + "]"
+@lru_cache(maxsize=1)
+def word_boundary() -> str:
+    r"""Java's ``\b`` (8 to 18) as a pattern of Python's ``re``.
+
+    Of the characters around the boundary one is part of a word and the other is not. A mark on the right
+    side is one where the character before it is, but for ``_`` and, as Java has it, what lies beyond U+FFFF.
+    """
+    of = categories()
+    # Python's own \w is faster than a list of all letters; it takes these for letters too.
+    numeric = class_content(union(of["Nl"], of["No"]))
+    word = rf"(?u:[^\W{numeric}])"
+    beyond = r"\U00010000-\U0010ffff"
+    base = rf"(?u:[^\W_{numeric}{beyond}])"
+    marks = class_pattern(tuple((low, high) for low, high in of["Mn"] if high <= 0xFFFF))
+    marked = "".join(rf"|(?<={base}{marks}{{{n}}})" for n in range(1, _MOST_MARKS + 1))
+    before = rf"(?:(?<={word})|(?<={marks})(?:(?<={marks}{{{_MOST_MARKS + 1}}}){marked}))"
+    any_mark = class_pattern(of["Mn"])
+    plain = rf"(?!{any_mark})(?:{before}(?!{word})|(?!{before})(?={word}))"
+    return rf"(?:{plain}|(?={any_mark})(?:(?<=_)|(?<={word})(?<=[{beyond}])))"
 
 
-def union(*parts: Ranges) -> Ranges:
-    """All code points of the parts."""
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(pair for part in parts for pair in part):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def complement(ranges: Ranges) -> Ranges:
-    """All other code points."""
-    result, start = [], 0
-    for low, high in union(ranges):
-        if start < low:
-            result.append((start, low - 1))
-        start = high + 1
-    if start <= _LAST:
-        result.append((start, _LAST))
-    return tuple(result)
-
-
-def intersection(left: Ranges, right: Ranges) -> Ranges:
-    """The code points of both."""
-    return complement(union(complement(left), complement(right)))
-
-
-def _code(point: int) -> str:
-    return f"\\U{point:08x}"
-
-
-@lru_cache(maxsize=64)
-def _property(name: str) -> Ranges:
-    if name in _POSIX:
-        return _POSIX[name]
-    category = name.removeprefix("Is").removeprefix("gc=").removeprefix("general_category=")
-    if re.fullmatch("[LMNPSZC][a-z]?", category):
-        points = [i for i in range(_LAST + 1) if unicodedata.category(chr(i)).startswith(category)]
-        return union(tuple((i, i) for i in points))
-    raise SettingError(
-        f"the pattern uses \\p{{{name}}}",
-        "a general category such as L or Lu, or a POSIX class such as Punct",
-        "write the characters as a class of ranges",
-    )
-
-
-def _both_cases(ranges: Ranges) -> Ranges:
-    lower = tuple((a - 32, b - 32) for a, b in intersection(ranges, ((97, 122),)))
-    upper = tuple((a + 32, b + 32) for a, b in intersection(ranges, ((65, 90),)))
-    return union(ranges, lower, upper)
-
-
-class _Translator:
-    """Reads one Java pattern from left to right."""
+class _Translator(PatternReader):
+    """Parses one Java pattern and writes it for Python, where every atom can be repeated."""
 
     def __init__(self, pattern: str, ignore_case: bool) -> None:
-        self.pattern, self.at = pattern, 0
-        # flags of the groups that are open, and for each the flag groups that were opened inside
-        self.flags, self.opened = [{"i"} if ignore_case else set[str]()], [list[str]()]
+        super().__init__(pattern)
+        self.ignore_case = ignore_case
+        self.multiline = self.dotall = False
+        self.n_groups = 0
+        self.names: dict[str, int] = {}
+        self.open: set[int] = set()
+        #: groups within negative look-arounds, which Java may leave set and Python does not
+        self.negated: set[int] = set()
+        self.negations = 0
+        #: the largest number of a group that was referred to before it came
+        self.later = 0
+        self.in_look_behind = False
 
     def translate(self) -> str:
-        out: list[str] = []
-        while self.at < len(self.pattern):
-            out.append(self._next())
-        return "".join(out) + ")" * len(self.opened[-1])
+        """The pattern for Python. Raises ValueError where Java or this class refuses it."""
+        alternatives = self._alternatives()
+        if self.peek():
+            raise ValueError("a ) too many")
+        if 0 < self.later <= self.n_groups:
+            raise ValueError(f"\\{self.later} stands before its group")
+        return "|".join(alternatives)
 
-    def _take(self, n: int = 1) -> str:
-        taken = self.pattern[self.at : self.at + n]
-        if len(taken) < n:
-            raise ValueError("it ends too early")
-        self.at += n
-        return taken
+    def _alternatives(self) -> list[str]:
+        """What stands up to the end or the next ``)``, cut at ``|``."""
+        found = [self._sequence()]
+        while self.skip("|"):
+            found.append(self._sequence())
+        return found
 
-    def _next(self) -> str:
-        char = self._take()
-        if char == "\\":
-            return self._escape()
+    def _sequence(self) -> str:
+        out = []
+        while (char := self.peek()) and char not in "|)":
+            if char in "?*+":
+                raise ValueError(f"a dangling {char}")
+            # as Java has it, what is counted by a { behind another quantifier is nothing
+            atom = "(?:)" if char == "{" else self._atom()
+            if atom is None:
+                continue
+            quantifier = self._quantifier()
+            if quantifier and atom == _ANCHORS["R"]:
+                atom = f"(?>{atom})"  # one that is repeated takes \r\n whole or not at all
+            out.append(atom + quantifier)
+        return "".join(out)
+
+    def _atom(self) -> str | None:
+        """The next element as something that can be repeated; None of flags, which cannot."""
+        char = self.take()
+        if char == "(":
+            return self._group()
         if char == "[":
             return class_pattern(self.read_class())
-        if char == "(":
-            return self._open()
-        if char == ")":
-            if len(self.flags) == 1:
-                raise ValueError("a ) too many")
-            self.flags.pop()
-            return ")" * len(self.opened.pop()) + ")"
-        if char == "|":
-            # a flag holds to the end of its group, across alternatives
-            return ")" * len(self.opened[-1]) + "|" + "".join(self.opened[-1])
+        if char == "\\":
+            return self._escape()
         if char == ".":
-            return "(?s:.)" if "s" in self.flags[-1] else f"[^{_LINE_ENDS}]"
-        return _BEFORE_END if char == "$" else char
+            return "(?s:.)" if self.dotall else f"[^{_LINE_ENDS}]"
+        if char == "^":
+            return _LINE_BEGIN if self.multiline else _ANCHORS["A"]
+        if char == "$":
+            return _LINE_END if self.multiline else _BEFORE_END
+        return self._literal(char)
 
-    def _open(self) -> str:
-        group = re.compile(r"\?(?:<([A-Za-z]\w*)>|<?[=!]|>|([a-zA-Z]*)(-[a-zA-Z]+)?([:)]))").match(
-            self.pattern, self.at
-        )
-        flags = set(self.flags[-1])
-        if group is None:
-            self._enter(flags)
-            return "("
-        self.at = group.end()
-        if group[4] is None:
-            self._enter(flags)
-            return f"(?P<{group[1]}>" if group[1] else "(" + group[0]
-        on, off = set(group[2]), set((group[3] or "")[1:])
-        if (on | off) - {"i", "s"}:
-            raise ValueError(f"flags other than i and s in ({group[0]} are not supported")
-        flags = (flags | on) - off
-        switched = ("i" if "i" in on else "") + ("-i" if "i" in off else "")
-        if group[4] == ":":
-            self._enter(flags)
-            return f"(?{switched}:"
-        self.flags[-1] = flags
-        self.opened[-1].append(f"(?{switched}:")
-        return f"(?{switched}:"
+    def _literal(self, char: str) -> str:
+        if self.ignore_case and char.isascii() and char.isalpha():
+            return f"[{char.lower()}{char.upper()}]"
+        return re.escape(char)
 
-    def _enter(self, flags: set[str]) -> None:
-        self.flags.append(flags)
-        self.opened.append([])
+    def _quantifier(self) -> str:
+        char = self.peek()
+        if char == "{":
+            counted = self.match(_COUNTED)
+            if counted is None:
+                raise ValueError("a { that begins no count such as {2}, {2,} or {2,3}")
+            least, comma, most = int(counted[1]), counted[2], counted[3]
+            if max(least, int(most or 0)) > _MOST_REPEATS or (most and int(most) < least):
+                raise ValueError(f"the count {counted[0]} has no range")
+            if self.in_look_behind and (most or counted[1]).strip("0") == "" and not (comma and not most):
+                raise ValueError("a count of 0 in a look-behind has no obvious length in Java")
+            found = f"{{{least}{comma or ''}{most or ''}}}"
+        elif char and char in "?*+":
+            found = self.take()
+        else:
+            return ""
+        return found + (self.take() if self.peek() in ("?", "+") else "")
+
+    def _group(self) -> str | None:
+        kind = self.match(_GROUP)
+        if kind is None and self.peek() == "?":
+            raise ValueError(f"the group ({self.pattern[self.at : self.at + 3]}... is none of Java's")
+        outer = self.ignore_case, self.multiline, self.dotall
+        negative = kind is not None and (kind["look"] or "").endswith("!")
+        self.negations += negative
+        if kind is not None and kind["end"]:
+            self._set_flags(kind["on"], (kind["off"] or "")[1:])
+            if kind["end"] == ")":
+                return None
+        if kind is not None and kind["look"] and kind["look"].startswith("<"):
+            found = self._look_behind(kind["look"])
+        elif kind is None or kind["name"]:
+            found = self._capturing(kind["name"] if kind else None)
+        else:
+            opening = "(?>" if kind["atomic"] else f"(?{kind['look'] or ':'}"
+            found = opening + "|".join(self._alternatives()) + ")"
+        if not self.skip(")"):
+            raise ValueError("a ( that is not closed")
+        self.negations -= negative
+        self.ignore_case, self.multiline, self.dotall = outer
+        return found if kind is None or not kind["look"] else f"(?:{found})"
+
+    def _set_flags(self, on: str, off: str) -> None:
+        if unknown := set(on + off) - _FLAGS:
+            raise ValueError(f"flags other than i, m and s ({', '.join(sorted(unknown))}) are not supported")
+        for flag, name in (("i", "ignore_case"), ("m", "multiline"), ("s", "dotall")):
+            if flag in on + off:
+                setattr(self, name, flag not in off)
+
+    def _capturing(self, name: str | None) -> str:
+        self.n_groups += 1
+        number = self.n_groups
+        if name is not None:
+            if name in self.names:
+                raise ValueError(f"two groups are named {name}")
+            self.names[name] = number
+        self.open.add(number)
+        if self.negations:
+            self.negated.add(number)
+        content = "|".join(self._alternatives())
+        self.open.remove(number)
+        return (f"(?P<{name}>" if name else "(") + content + ")"
+
+    def _look_behind(self, kind: str) -> str:
+        """One look-behind for each alternative: Python wants them of one width."""
+        outer, self.in_look_behind = self.in_look_behind, True
+        before = self.n_groups
+        alternatives = self._alternatives()
+        self.in_look_behind = outer
+        if self.n_groups > before:  # groups cannot be told apart between copies
+            return f"(?{kind}{'|'.join(alternatives)})"
+        return ("|" if kind == "<=" else "").join(f"(?{kind}{each})" for each in alternatives)
 
     def _escape(self) -> str:
-        char = self.pattern[self.at] if self.at < len(self.pattern) else ""
-        if char in ("A", "b", "B"):
-            return "\\" + self._take()
-        if char in ("z", "Z", "R"):
+        char = self.peek()
+        if char in _ANCHORS:
             self.at += 1
-            return {"z": r"\Z", "Z": _BEFORE_END, "R": r"(?:\r\n|[\n-\r\x85\u2028\u2029])"}[char]
-        if char == "Q":
-            return re.escape(self._quoted())
+            return _ANCHORS[char]
+        if char in ("b", "B"):
+            self.at += 1
+            if self.pattern.startswith("{g}", self.at):
+                raise ValueError("\\b{g} is not supported")
+            return word_boundary() if char == "b" else f"(?!{word_boundary()})"
         if char == "k":
-            name = re.compile(r"k<(\w+)>").match(self.pattern, self.at)
-            if name is None:
-                raise ValueError("\\k without <name>")
-            self.at = name.end()
-            return f"(?P={name[1]})"
+            name = self.match(_NAME)
+            if name is None or name[1] not in self.names:
+                raise ValueError("\\k without the <name> of a group before it")
+            return self._reference(self.names[name[1]])
         if char and char in "123456789":
-            return "\\" + self._take()
-        ranges = self._escaped_ranges()
-        return re.escape(chr(ranges[0][0])) if _single(ranges) else class_pattern(ranges)
+            number = int(self.take())
+            # more digits belong to it as long as there are so many groups
+            while (digit := self.peek()) and digit in "0123456789":
+                if number * 10 + int(digit) > self.n_groups:
+                    break
+                number = number * 10 + int(self.take())
+            return self._reference(number)
+        found = self.read_escape()
+        return self._literal(chr(found)) if isinstance(found, int) else class_pattern(found)
 
-    def _quoted(self) -> str:
-        end = self.pattern.find("\\E", self.at)
-        text = self.pattern[self.at + 1 :] if end < 0 else self.pattern[self.at + 1 : end]
-        self.at = len(self.pattern) if end < 0 else end + 2
-        return text
-
-    def _escaped_ranges(self) -> Ranges:
-        """The characters that the escape after a backslash stands for."""
-        char = self._take()
-        if char.lower() in _SHORTHANDS:
-            ranges = _SHORTHANDS[char.lower()]
-            return ranges if char.islower() else complement(ranges)
-        if char in "pP":
-            name = self._take()
-            if name == "{":
-                end = self.pattern.index("}", self.at)
-                name = self._take(end - self.at)
-                self.at += 1
-            ranges = _property(name.removeprefix("^"))
-            return ranges if (char == "p") != name.startswith("^") else complement(ranges)
-        if char == "x" and self.pattern[self.at : self.at + 1] == "{":
-            end = self.pattern.index("}", self.at)
-            point = int(self._take(end - self.at)[1:], 16)
-            self.at += 1
-        elif char in "xu":
-            point = int(self._take(2 if char == "x" else 4), 16)
-        elif char == "0":
-            octal = re.compile("[0-3]?[0-7]{1,2}").match(self.pattern, self.at)
-            if octal is None:
-                raise ValueError("\\0 without octal digits")
-            self.at, point = octal.end(), int(octal[0], 8)
-        elif char == "c":
-            point = ord(self._take()) ^ 64
-        elif char.isascii() and char.isalpha() and char not in _LITERALS:
-            raise ValueError(f"\\{char} is not supported")
-        else:
-            point = ord(_LITERALS.get(char, char))
-        return ((point, point),)
-
-    def read_class(self) -> Ranges:
-        """The class whose ``[`` has just been read, up to and with its ``]``."""
-        negated = self.pattern[self.at : self.at + 1] == "^"
-        self.at += negated
-        parts: list[Ranges] = []
-        operands: list[Ranges] = []
-        start = self.at
-        while True:
-            if self.pattern.startswith("&&", self.at):
-                self.at += 2
-                operands.append(union(*parts))
-                parts = []
-                continue
-            char = self._take()
-            if char == "]" and self.at - 1 > start:
-                break
-            parts.append(self._class_item(char))
-        if parts or not operands:  # an empty operand at the end, as in [a-z&&], means nothing
-            operands.append(union(*parts))
-        ranges = operands[0]
-        for other in operands[1:]:
-            ranges = intersection(ranges, other)
-        return complement(ranges) if negated else ranges
-
-    def _class_item(self, char: str) -> Ranges:
-        """One element of a class: a class within, a shorthand, a character, or a range of characters."""
-        if char == "[":
-            return self.read_class()
-        if char == "\\" and self.pattern.startswith("Q", self.at):
-            return union(tuple((ord(c), ord(c)) for c in self._quoted()))
-        ranges = self._escaped_ranges() if char == "\\" else ((ord(char), ord(char)),)
-        after = self.pattern[self.at : self.at + 2]
-        if _single(ranges) and len(after) == 2 and after[0] == "-" and after[1] not in "[]":
-            self.at += 1
-            last = self._take()
-            end = self._escaped_ranges() if last == "\\" else ((ord(last), ord(last)),)
-            if not _single(end) or end[0][0] < ranges[0][0]:
-                raise ValueError("a range in a class ends before it begins")
-            ranges = ((ranges[0][0], end[0][0]),)
-        return _both_cases(ranges) if "i" in self.flags[-1] else ranges
-
-
-def _single(ranges: Ranges) -> bool:
-    return len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+    def _reference(self, number: int) -> str:
+        if number in self.open:
+            raise ValueError(f"a reference to the group {number} within it is not supported")
+        if number in self.negated:
+            raise ValueError(f"a reference to the group {number} in a negative look-around is not supported")
+        if self.in_look_behind:
+            raise ValueError("a reference in a look-behind has no maximal length")
+        if number > self.n_groups:
+            self.later = max(self.later, number)
+            return "(?!)"  # as in Java, a group that is nowhere matches nothing
+        return f"(?{'i' if self.ignore_case else ''}:\\{number})"

@@ -23,7 +23,7 @@ from functools import lru_cache
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.text.cleanup import TRIMMED
-from sparkxlmr.text.java_regex import compile_java
+from sparkxlmr.text.java_regex import compile_java, find_all, replace_all, word_boundary
 from sparkxlmr.text.words import utf16_length
 
 #: what happens to the text that a custom bound matches
@@ -139,8 +139,16 @@ def _at_bounds(text: str, bounds: list[re.Pattern[str]], strategy: str) -> tuple
         if strategy == "none":
             text, gaps = _cut_out(text, bound, gaps)
         else:
-            text = bound.sub(rf"{_BREAK}\g<0>" if strategy == "prepend" else rf"\g<0>{_BREAK}", text)
+            text = replace_all(bound, _prepended if strategy == "prepend" else _appended, text)
     return text, gaps
+
+
+def _prepended(match: re.Match[str]) -> str:
+    return _BREAK + match[0]
+
+
+def _appended(match: re.Match[str]) -> str:
+    return match[0] + _BREAK
 
 
 def _cut_out(text: str, bound: re.Pattern[str], gaps: list[int]) -> tuple[str, list[int]]:
@@ -148,7 +156,7 @@ def _cut_out(text: str, bound: re.Pattern[str], gaps: list[int]) -> tuple[str, l
     pieces: list[str] = []
     new_gaps: list[int] = []
     done, passed = 0, 0  # characters of the text, cuts in them
-    for match in bound.finditer(text):
+    for match in find_all(bound, text):
         before = text.count(_CUT, done, match.start())
         within = match[0].count(_CUT)
         new_gaps += gaps[passed : passed + before]
@@ -235,8 +243,10 @@ def _abbreviations(use_dictionary: bool) -> list[_Step]:
     possessive = r"(?='s(?:\s|\$|\Z))"
     initial = r"(?:(?<=\A[A-Z]\.)|(?<=\s[A-Z]\.))(?=\s)"
     steps = [
-        # a word boundary of Unicode, as that of Java before 19
-        _replace(r"(?u:\b)[a-zA-Z](?:\.[a-zA-Z])+(?:\.(?!\s[A-Z]))*", _WHOLE, "."),
+        # the look-ahead spares most letters the test for a boundary
+        _replace(
+            rf"(?=[a-zA-Z]\.[a-zA-Z]){word_boundary()}[a-zA-Z](?:\.[a-zA-Z])+(?:\.(?!\s[A-Z]))*", _WHOLE, "."
+        ),
         _replace(r"[pP]\.[mM]\.*", _WHOLE, "."),
         _replace(r"[aA]\.[mM]\.*", _WHOLE, "."),
         _replace(rf"\.(?:{possessive}|(?<=Co\.)(?=\sKG)|{initial})", _HELD, "."),

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.text.java_regex import compile_java
+from sparkxlmr.text.java_regex import compile_java, find_all
 from sparkxlmr.text.words import utf16_length
 
 #: from a text to the begins of its tokens, the tokens, and their ends (inclusive)
@@ -103,7 +103,7 @@ def separator_finder(rules: SeparatorRules) -> Finder:
 def _between(separator: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
     """What lies between the separators; as in Java, one of no width at the very beginning is none."""
     start = 0
-    for match in separator.finditer(text):
+    for match in find_all(separator, text):
         if match.end() > 0:
             yield start, match.start()
             start = match.end()

@@ -22,15 +22,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.text.java_regex import (
-    Ranges,
-    character_class,
-    class_pattern,
-    compile_java,
-    complement,
-    intersection,
-    union,
-)
+from sparkxlmr.text.code_points import Ranges, class_pattern, complement, intersection, union
+from sparkxlmr.text.java_regex import character_class, compile_java, find_all, replace_all
 
 CONTEXT_CHARS = (".", ",", ";", ":", "!", "?", "*", "-", "(", ")", '"', "'")
 _MARKS = tuple(map(chr, range(0xFDD0, 0xFDF0))) + tuple(map(chr, range(0xF0000, 0xFFFFE)))
@@ -195,7 +188,7 @@ class _Cutter:
             return text, ""
         mark = next(mark for mark in _MARKS if mark not in text)
         for exception in reversed(self.exceptions):
-            text = exception.sub(lambda match: self.breaks.sub(mark, match[0]), text)
+            text = replace_all(exception, lambda match: self.breaks.sub(mark, match[0]), text)
         return text, mark
 
     def _cut(self, candidate: str) -> Iterator[Span]:
@@ -228,7 +221,7 @@ class _Cutter:
 def _parts(separator: re.Pattern[str], token: str) -> list[Span]:
     """Where Java's ``String.split`` cuts: no empty parts at the end, no match of no width at 0."""
     parts, start = [], 0
-    for match in separator.finditer(token):
+    for match in find_all(separator, token):
         if match.end() > 0:
             parts.append((start, match.start()))
             start = match.end()
