@@ -155,12 +155,14 @@ class AlbertTokenizer(Tokenizer):
     """ALBERT's SentencePiece tokenizer; ``settings`` says what is done to a text first."""
 
     family = "albert"
+    backbone_cls = AlbertBackbone
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
 class AlbertTextClassifierPreprocessor(TextClassifierPreprocessor):
     """``[CLS] text [SEP]``, and ``[CLS] first [SEP] second [SEP]`` for pairs, with ``segment_ids``."""
 
+    backbone_cls = AlbertBackbone
     tokenizer_cls = AlbertTokenizer
 
 
@@ -168,6 +170,7 @@ class AlbertTextClassifierPreprocessor(TextClassifierPreprocessor):
 class AlbertMaskedLMPreprocessor(MaskedLMPreprocessor):
     """The same with tokens hidden behind ``[MASK]``."""
 
+    backbone_cls = AlbertBackbone
     tokenizer_cls = AlbertTokenizer
 
 
@@ -217,3 +220,8 @@ class AlbertMaskedLM(MaskedLM):
 
     backbone_cls = AlbertBackbone
     preprocessor_cls = AlbertMaskedLMPreprocessor
+
+
+# Names of keras-nlp, which keras-hub has too.
+AlbertClassifier = AlbertTextClassifier
+AlbertPreprocessor = AlbertTextClassifierPreprocessor

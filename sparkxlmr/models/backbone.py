@@ -103,16 +103,16 @@ class Backbone(keras.Model):
     def save_to_preset(
         self,
         preset_dir: str | PathLike[str],
+        max_shard_size: float | None = 10,
         *,
         weights_dtype: str = "float32",
-        max_shard_size: float | None = 10,
     ) -> Path:
         """Writes the encoder alone as a preset folder that keras-hub reads too.
 
         Args:
             preset_dir: the folder; what stood there under the same file names is replaced.
-            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
             max_shard_size: an encoder of more gigabytes is written in several files.
+            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
 
         Raises:
             WeightsError: a weight too large for float16.

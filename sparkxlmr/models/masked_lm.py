@@ -12,6 +12,7 @@ import numpy as np
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.backbone import Backbone, text_inputs
 from sparkxlmr.models.batches import TextBatches
+from sparkxlmr.models.called_preprocessor import is_called
 from sparkxlmr.models.fill_mask import fill_masks
 from sparkxlmr.models.masked_lm_head import MaskedLMHead
 from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
@@ -40,7 +41,6 @@ class MaskedLM(Task):
     """
 
     kind = "masked_lm"
-    preprocessor: MaskedLMPreprocessor | None
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class MaskedLM(Task):
         For integers, and for a ``tf.data.Dataset``, as ``keras.Model.predict``; of a data set of texts
         ``mask_selection_length`` places are answered.
         """
-        if not self._is_raw(x):
+        if not self._is_raw(x) or is_called(self.preprocessor):
             return super().predict(x, batch_size=batch_size, steps=steps, **kwargs)
         preprocessor = self._needed_preprocessor()
         encoded = preprocessor.encode(first_texts(as_texts(x), batch_size, steps))
@@ -156,6 +156,12 @@ class MaskedLM(Task):
                 f"This {type(self).__name__} has no preprocessor",
                 "one, to read texts",
                 "set its preprocessor, or feed integers to predict",
+            )
+        if not isinstance(self.preprocessor, MaskedLMPreprocessor):
+            raise SettingError(
+                f"The preprocessor is {self.preprocessor!r:.80}",
+                f"a {self.preprocessor_cls.__name__}, to read texts with masks",
+                "set one as this model's preprocessor",
             )
         self._fitting_preprocessor()
         return self.preprocessor

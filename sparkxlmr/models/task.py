@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.models import families, weights
 from sparkxlmr.models.backbone import Backbone, serialized_dtype
+from sparkxlmr.models.called_preprocessor import check_callable
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.raw_texts import RawTextModel
@@ -35,7 +37,8 @@ class Task(RawTextModel):
 
     Attributes:
         backbone: the encoder.
-        preprocessor: what turns raw texts into the encoder's inputs, or None.
+        preprocessor: what turns raw texts into the encoder's inputs: a preprocessor of this package, any
+            function or Keras layer that returns them for a batch of texts, or None.
 
     Raises:
         SettingError: a preprocessor of another task or family, or a tokenizer with more ids than the encoder
@@ -58,7 +61,8 @@ class Task(RawTextModel):
         compile: bool = True,
         **kwargs: Any,
     ) -> None:
-        if preprocessor is not None:
+        check_callable(preprocessor)
+        if isinstance(preprocessor, Preprocessor):
             self._check_preprocessor(backbone, preprocessor)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         self.dtype_policy = backbone.dtype_policy
@@ -66,6 +70,13 @@ class Task(RawTextModel):
         self.preprocessor = preprocessor
         if compile:
             self.compile()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "preprocessor":
+            # No part of the model: Keras would save and list it among the layers.
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @classmethod
     def _check_preprocessor(cls, backbone: Backbone, preprocessor: Preprocessor) -> None:
@@ -107,12 +118,15 @@ class Task(RawTextModel):
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """As ``keras.Model.summary``, after a line that names the preprocessor."""
-        if self.preprocessor is not None:
+        if isinstance(self.preprocessor, Preprocessor):
             length, tokenizer = self.preprocessor.sequence_length, self.preprocessor.tokenizer
             (kwargs.get("print_fn") or print)(
                 f'Preprocessor: "{type(self.preprocessor).__name__}", at most {length} ids of '
                 f'"{type(tokenizer).__name__}" ({tokenizer.vocabulary_size():,} tokens)'
             )
+        elif self.preprocessor is not None:
+            name = getattr(self.preprocessor, "__name__", type(self.preprocessor).__name__)
+            (kwargs.get("print_fn") or print)(f'Preprocessor: "{name}"')
         super().summary(*args, **kwargs)
 
     def head_config(self) -> TaskConfig:
@@ -211,16 +225,16 @@ class Task(RawTextModel):
     def save_to_preset(
         self,
         preset_dir: str | PathLike[str],
+        max_shard_size: float | None = 10,
         *,
         weights_dtype: str = "float32",
-        max_shard_size: float | None = 10,
     ) -> Path:
         """Writes the whole task as a preset folder that keras-hub reads too; the optimizer is not kept.
 
         Args:
             preset_dir: the folder; what stood there under the same file names is replaced.
-            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
             max_shard_size: an encoder of more gigabytes is written in several files.
+            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
 
         Raises:
             WeightsError: a weight too large for float16.
@@ -272,6 +286,13 @@ class Task(RawTextModel):
     def contents(self, labels: Sequence[str] | None = None) -> Contents:
         """All that makes this model, as presets and checkpoints keep it."""
         config, preprocessor = self.backbone.shape(), self.preprocessor
+        if preprocessor is not None and not isinstance(preprocessor, Preprocessor):
+            warnings.warn(
+                f"The preprocessor is {preprocessor!r:.80}, which a preset cannot hold: the model is saved "
+                "without one. Pass preprocessor=... again to from_preset.",
+                stacklevel=3,
+            )
+            preprocessor = None
         return Contents(
             config=config,
             task=self.head_config(),

@@ -7,11 +7,14 @@ from typing import Any
 
 from sparkxlmr.errors import InputError
 
-Texts = tuple[list[str], ...]  # one list of texts, or two equally long ones for pairs
+Texts = tuple[list[str], ...]  # one list of texts, or equally long ones for pairs and further segments
 
 
-def as_texts(x: Any) -> Texts:
-    """Raw inputs as a tuple of one list of texts, or of two equally long ones for pairs.
+def as_texts(x: Any, one_sample: bool = False) -> Texts:
+    """Raw inputs as a tuple of one list of texts, or of two or more equally long ones for their segments.
+
+    A tuple of more than two plain strings is refused, since it may be meant as a list of texts, unless
+    ``one_sample`` allows the segments of a single sample.
 
     Raises:
         InputError: something that is no text, or columns of different length.
@@ -20,10 +23,16 @@ def as_texts(x: Any) -> Texts:
     ((['one'],), (['a', 'b'], ['c', 'd']))
     """
     columns = tuple(map(as_column, x)) if isinstance(x, tuple) else (as_column(x),)
-    if len(columns) not in (1, 2) or len({len(column) for column in columns}) > 1:
+    if len(columns) > 2 and not one_sample and all(isinstance(part, (str, bytes)) for part in x):
+        raise InputError(
+            f"The input is a tuple of {len(columns)} texts",
+            "a list of texts, or a tuple of lists for the segments of samples",
+            "pass list(texts)",
+        )
+    if not columns or len({len(column) for column in columns}) > 1:
         raise InputError(
             f"The input has {len(columns)} columns of {[len(column) for column in columns]} texts",
-            "a list of texts, or a tuple of two equally long lists",
+            "a list of texts, or a tuple of equally long lists",
             "pass pairs as (first_texts, second_texts)",
         )
     return columns

@@ -117,12 +117,14 @@ class XLMRobertaTokenizer(Tokenizer):
     """XLM-R's SentencePiece tokenizer, which reads special tokens spelled in a text as such."""
 
     family = "xlm_roberta"
+    backbone_cls = XLMRobertaBackbone
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
 class XLMRobertaTextClassifierPreprocessor(TextClassifierPreprocessor):
     """``<s> text </s>``, and ``<s> first </s></s> second </s>`` for pairs."""
 
+    backbone_cls = XLMRobertaBackbone
     tokenizer_cls = XLMRobertaTokenizer
 
 
@@ -130,6 +132,7 @@ class XLMRobertaTextClassifierPreprocessor(TextClassifierPreprocessor):
 class XLMRobertaMaskedLMPreprocessor(MaskedLMPreprocessor):
     """The same with tokens hidden behind ``<mask>``."""
 
+    backbone_cls = XLMRobertaBackbone
     tokenizer_cls = XLMRobertaTokenizer
 
 
@@ -188,3 +191,8 @@ class XLMRobertaMaskedLM(MaskedLM):
 
     backbone_cls = XLMRobertaBackbone
     preprocessor_cls = XLMRobertaMaskedLMPreprocessor
+
+
+# Names of keras-nlp, which keras-hub has too.
+XLMRobertaClassifier = XLMRobertaTextClassifier
+XLMRobertaPreprocessor = XLMRobertaTextClassifierPreprocessor
