@@ -45,6 +45,15 @@ def class_for(asked: type, preset: Preset, kind: str) -> Any:
     )
 
 
+def default_name(family: str, kind: str) -> str:
+    """The name that Keras gives to the first model of a class of ours, as keras-hub's presets have it.
+
+    >>> default_name("albert", "masked_lm")
+    'albert_masked_lm'
+    """
+    return f"{family}_{kind}"
+
+
 # What keras-hub says of its presets: a line, and how many parameters.
 _KERAS_HUB = {
     "xlm_roberta_base_multi": ("XLM-R base: 12 layers, cased, 100 languages of CommonCrawl.", 277_450_752),

@@ -37,6 +37,13 @@ def activation_named(name: str | None) -> Callable[[Any], Any]:
     return gelu_tanh if name == "gelu_tanh" else keras.activations.get(name)
 
 
+def freeze_sublayers(layer: keras.layers.Layer) -> None:
+    """Freeze the layers that a frozen layer has created: ``trainable=False`` came before them."""
+    if not layer.trainable:
+        for sublayer in layer._flatten_layers(include_self=False):
+            sublayer.trainable = False
+
+
 def dense(units: int, name: str, dtype: Any = None, activation: Any = None) -> keras.layers.Dense:
     """A dense layer with the initial values of this model family; kernel (in, out)."""
     return keras.layers.Dense(
@@ -103,6 +110,7 @@ class SelfAttention(keras.layers.Layer):
             layer.build(input_shape)
             setattr(self, f"{part}_dense", layer)
         self.probabilities_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any, padding_mask: Any, training: bool | None = None) -> Any:
@@ -146,6 +154,7 @@ class FeedForward(keras.layers.Layer):
         self.up_dense.build(input_shape)
         self.down_dense = dense(hidden_dim, "down", self.dtype_policy)
         self.down_dense.build((*input_shape[:-1], self.intermediate_dim))
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -198,6 +207,7 @@ class EncoderLayer(keras.layers.Layer):
         for part in (self.attention, self.feed_forward, self.attention_norm, self.feed_forward_norm):
             if not part.built:
                 part.build(input_shape)
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any, padding_mask: Any, training: bool | None = None) -> Any:

@@ -7,7 +7,6 @@ here; without it nothing is traced.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.errors import InputError
+from sparkxlmr.models.arguments import known_arguments, refuse_unknown
 
 # A traced output: its NumPy dtype (``object`` for strings) and its static shape.
 TensorType = tuple[Any, Sequence[int | None]]
@@ -34,38 +34,19 @@ class PreprocessingLayer(keras.layers.Layer):
         trainable: without effect, since there are no weights.
 
     Raises:
-        SettingError: an argument that the constructor does not have.
+        WrongTypeError: an argument that the constructor does not have.
     """
 
     def __init__(
         self, *, name: str | None = None, dtype: Any = None, trainable: bool = True, **unknown: Any
     ) -> None:
         if unknown:
-            argument = next(iter(unknown))
-            known = [name for name in self._argument_names() if name not in ("self", "kwargs")]
-            close = difflib.get_close_matches(argument, known, 1)
-            raise SettingError(
-                f"{type(self).__name__} has no argument {argument!r}",
-                f"arguments among {', '.join(known)}",
-                f"write {close[0]!r}" if close else f"remove {argument!r}",
-            )
+            refuse_unknown(type(self), unknown, known_arguments(type(self), PreprocessingLayer))
         super().__init__(name=name, dtype=dtype, trainable=trainable)
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
         self.supports_jit = False  # Python code inside a graph cannot be compiled by XLA
         self.built = True
-
-    @classmethod
-    def _argument_names(cls) -> list[str]:
-        found: dict[str, None] = {}
-        for base in cls.__mro__:
-            init = vars(base).get("__init__")
-            if init is not None:
-                code = init.__code__
-                found |= dict.fromkeys(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-            if base is PreprocessingLayer:
-                break
-        return list(found)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         first = args[0] if args else next(iter(kwargs.values()), None)
