@@ -70,6 +70,7 @@ class Backbone(keras.Model):
 
     family: ClassVar[str]
     token_embedding: keras.layers.Embedding
+    embeddings_norm: keras.layers.LayerNormalization
 
     def __init__(
         self,
@@ -191,6 +192,11 @@ class Backbone(keras.Model):
         """The name and the frozen layers, as a preset keeps them."""
         return keras_state(self, families.default_name(self.family, "backbone"))
 
+    @property
+    def embeddings_layer_norm(self) -> keras.layers.LayerNormalization:
+        """keras-hub's name of :attr:`embeddings_norm`."""
+        return self.embeddings_norm
+
     # --- LoRA ---
 
     def default_lora_layer_names(self) -> list[str]:
@@ -200,15 +206,20 @@ class Backbone(keras.Model):
     def enable_lora(self, rank: int, target_layer_names: list[str] | None = None) -> None:
         """Freezes the encoder but for two small matrices in some of its layers; compile the model afterwards.
 
-        Presets, ``.keras`` files and exports hold the sum of the kernels and what the matrices add.
+        Presets, ``.keras`` files and exports hold the sum of the kernels and what the matrices add. Biases
+        stay frozen, so that :meth:`save_lora_weights` writes all that was trained (keras-hub trains the
+        biases of these layers and does not write them).
 
         Args:
             rank: of the matrices.
             target_layer_names: layers by name (``"query"``, ``"key"``, ``"value"``, ``"output"``, ``"up"``,
-                ``"down"``); None takes :meth:`default_lora_layer_names`.
+                ``"down"``, ``"projection"``, ``"pooler"``), or by keras-hub's names
+                (``"attention_output"``, ``"feedforward_intermediate_dense"``,
+                ``"feedforward_output_dense"``, ``"embedding_projection"``, ``"pooled_dense"``); None takes
+                :meth:`default_lora_layer_names`.
 
         Raises:
-            SettingError: no layer is called so, or a ``rank`` below 1.
+            SettingError: a name that no layer with a kernel has, or a ``rank`` below 1.
         """
         check_count("rank", rank)
         names = self.default_lora_layer_names() if target_layer_names is None else target_layer_names

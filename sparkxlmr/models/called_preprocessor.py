@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sparkxlmr.errors import SettingError
+from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.texts import Texts
@@ -29,6 +29,35 @@ def check_callable(preprocessor: Any) -> None:
 def is_called(preprocessor: Any) -> bool:
     """Whether tasks must call ``preprocessor`` instead of using the package's own methods."""
     return not isinstance(preprocessor, Preprocessor) or type(preprocessor).call not in _OWN_CALLS
+
+
+def check_segments(texts: Texts, backbone: Any) -> None:
+    """Raise InputError where samples have more segments than the encoder has rows to embed them."""
+    most = getattr(backbone, "num_segments", len(texts))
+    if len(texts) > most:
+        raise InputError(
+            f"The samples have {len(texts)} segments",
+            f"at most {most}, the encoder's num_segments",
+            "join segments, or use an encoder made with a larger num_segments",
+        )
+
+
+class LimitedPreprocessor:
+    """The methods that tasks use, for an encoder that embeds a limited number of segments."""
+
+    def __init__(self, preprocessor: Preprocessor, backbone: Any) -> None:
+        self.preprocessor = preprocessor
+        self.backbone = backbone
+
+    def features(self, texts: Texts, width: int | None = None) -> Any:
+        """As the preprocessor's own."""
+        check_segments(texts, self.backbone)
+        return self.preprocessor.features(texts, width)
+
+    def samples(self, texts: Texts, y: Any, sample_weight: Any, rng: np.random.Generator) -> tuple[Any, ...]:
+        """As the preprocessor's own."""
+        check_segments(texts, self.backbone)
+        return self.preprocessor.samples(texts, y, sample_weight, rng)
 
 
 class CalledPreprocessor:

@@ -93,6 +93,25 @@ class PositionEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
+class TokenAndPositionEmbedding(keras.layers.Layer):
+    """Token embedding plus position embedding: int32 ids (b, l) to (b, l, h); keras-hub's ``embeddings``.
+
+    The two layers are those of an encoder, with the same weights: freezing this layer freezes them.
+    """
+
+    def __init__(
+        self, token_embedding: keras.layers.Layer, position_embedding: PositionEmbedding, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.token_embedding = token_embedding
+        self.position_embedding = position_embedding
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return self.position_embedding(self.token_embedding(inputs))
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
 class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product attention of a sequence to itself: (b, l, h) to (b, l, h)."""
 

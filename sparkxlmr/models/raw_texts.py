@@ -9,8 +9,7 @@ import numpy as np
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.batches import TextBatches, holds_texts, is_tf_dataset, map_texts, new_seed
-from sparkxlmr.models.called_preprocessor import CalledPreprocessor, is_called
-from sparkxlmr.models.preprocessor import Preprocessor
+from sparkxlmr.models.called_preprocessor import CalledPreprocessor, LimitedPreprocessor, is_called
 from sparkxlmr.models.texts import Texts, as_texts
 
 BATCH_SIZE = 32  # Keras' own default
@@ -173,7 +172,7 @@ class RawTextModel(keras.Model):
     def _is_raw_dataset(self, x: Any) -> bool:
         return self.preprocessor is not None and is_tf_dataset(x) and holds_texts(x)
 
-    def _fitting_preprocessor(self) -> Preprocessor | CalledPreprocessor:
+    def _fitting_preprocessor(self) -> LimitedPreprocessor | CalledPreprocessor:
         """The preprocessor, known to make no longer texts than the encoder reads."""
         assert self.preprocessor is not None
         if is_called(self.preprocessor):
@@ -185,7 +184,7 @@ class RawTextModel(keras.Model):
                 f"at most {most}, the encoder's max_sequence_length",
                 f"set preprocessor.sequence_length = {most}",
             )
-        return self.preprocessor
+        return LimitedPreprocessor(self.preprocessor, self.backbone)
 
     def _learn(self) -> Any:
         return self._fitting_preprocessor().samples

@@ -15,7 +15,7 @@ from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.models import families, weights
 from sparkxlmr.models.arguments import refuse_unknown
 from sparkxlmr.models.backbone import Backbone, constructor_arguments, flags_in_config, serialized_dtype
-from sparkxlmr.models.called_preprocessor import check_callable
+from sparkxlmr.models.called_preprocessor import check_callable, is_called
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.raw_texts import RawTextModel
@@ -315,13 +315,13 @@ class Task(RawTextModel):
     def contents(self, labels: Sequence[str] | None = None) -> Contents:
         """All that makes this model, as presets and checkpoints keep it."""
         config, preprocessor = self.backbone.shape(), self.preprocessor
-        if preprocessor is not None and not isinstance(preprocessor, Preprocessor):
+        if preprocessor is not None and is_called(preprocessor):
             warnings.warn(
-                f"The preprocessor is {preprocessor!r:.80}, which a preset cannot hold: the model is saved "
-                "without one. Pass preprocessor=... again to from_preset.",
-                stacklevel=3,
+                f"The preprocessor is {preprocessor!r:.80}, whose own code a preset cannot hold. Pass "
+                "preprocessor=... again to from_preset.",
+                stacklevel=4,
             )
-            preprocessor = None
+            preprocessor = preprocessor if isinstance(preprocessor, Preprocessor) else None
         return Contents(
             config=config,
             task=self.head_config(),
