@@ -155,6 +155,12 @@ class MultiSegmentPacker(PreprocessingLayer):
             "padding_side": self.padding_side,
         }
 
+    def compute_output_shape(self, inputs_shape: Any) -> Any:
+        """The shapes of token and segment ids for the shape of one segment, or of several."""
+        first = inputs_shape[0] if isinstance(inputs_shape[0], (list, tuple)) else inputs_shape
+        shape = (*first[:-1], self.sequence_length)
+        return shape, shape
+
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         first = inputs[0] if isinstance(inputs, tuple) else inputs
         shape = (*first.shape[:-1], self.sequence_length)

@@ -58,6 +58,7 @@ class Preprocessor(PreprocessingLayer):
     kind: ClassVar[str]
     tokenizer_cls: ClassVar[type[Tokenizer]]
     backbone_cls: ClassVar[Any]
+    tokenizer: Tokenizer
 
     def __init__(
         self,

@@ -64,8 +64,10 @@ def describe(folder: Path) -> Description:
     labels: tuple[str, ...] = ()
     if (folder / TASK).is_file():
         document = read_json(folder / TASK)
-        task = _task_config(document, config, architecture, folder / TASK)
-        task_state = _keras_state(document, folder / TASK)
+        # An embedder has no weights of its own: its preset is that of an encoder.
+        if document.get("class_name") != f"{architecture.hub_class}TextEmbedder":
+            task = _task_config(document, config, architecture, folder / TASK)
+            task_state = _keras_state(document, folder / TASK)
         if isinstance(task, TextClassifierConfig):
             labels = _labels(document.get(CLASSES), task.num_classes, folder / TASK)
     told: Mapping[str, Any] = {}

@@ -69,6 +69,7 @@ def join_segments(
     end: Sequence[Any],
     room: int | None = None,
     truncate: str = "round_robin",
+    side: str = "right",
 ) -> Joined:
     """Join the segments of one sample; each segment id is the index of the segment before a special id.
 
@@ -77,6 +78,7 @@ def join_segments(
         start, separator, end: special ids before the first, between two, and after the last segment.
         room: the most ids of all segments together, special ids excluded; None truncates nothing.
         truncate: as in :func:`truncated_lengths`.
+        side: ``"right"`` removes the end of a segment that is too long, ``"left"`` its beginning.
 
     >>> join_segments([[5, 6], [7]], [0], [2, 2], [2])
     Joined(ids=[0, 5, 6, 2, 2, 7, 2], segment_ids=[0, 0, 0, 0, 0, 1, 1], truncated=False)
@@ -86,7 +88,9 @@ def join_segments(
     ids = list(start)
     segment_ids = [0] * len(ids)
     for index, (segment, length) in enumerate(zip(segments, kept, strict=True)):
-        part = [*segment[:length], *(end if index == len(segments) - 1 else separator)]
+        start_at = len(segment) - length if side == "left" else 0
+        kept_ids = segment[start_at : start_at + length]
+        part = [*kept_ids, *(end if index == len(segments) - 1 else separator)]
         ids += part
         segment_ids += [index] * len(part)
     return Joined(ids, segment_ids, kept != lengths)
@@ -125,7 +129,8 @@ def join_encoded(
         )
     room = None if max_length is None else max_length - n_special
     special = ([tokenizer.bos_id], between, [tokenizer.eos_id])
-    rows = [join_segments(row, *special, room, truncate) for row in zip(*columns, strict=True)]
+    side = getattr(tokenizer, "truncation_side", "right")
+    rows = [join_segments(row, *special, room, truncate, side) for row in zip(*columns, strict=True)]
     has_segments = empty.segment_ids is not None
     return Encoded(
         [row.ids for row in rows],
