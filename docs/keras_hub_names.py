@@ -25,8 +25,8 @@ _FILES = "here a preset has one tokenizer and one preprocessor, in files of fixe
 EXPLANATIONS: dict[str, str] = {
     "class `XLMRobertaTextEmbedder`": "Not a Keras task: [`XlmRoBertaSentenceEmbeddings`]"
     "(stages/xlm_roberta_sentence_embeddings.md) embeds the texts of a DataFrame. Its `poolingStrategy` and "
-    "`normalize` are to be set to the embedder's `pooling_mode` and `normalize`; presets of embedders load as "
-    "encoders.",
+    "`normalize` are to be set to the embedder's `pooling_mode` (`\"max\"` is not there) and `normalize`; "
+    "presets of embedders load as encoders.",
     "class `XLMRobertaTextEmbedderPreprocessor`": "As above; `XLMRobertaTextClassifierPreprocessor` makes the "
     "same inputs.",
     **{
@@ -43,7 +43,7 @@ EXPLANATIONS: dict[str, str] = {
     "name `export_to_transformers`": "Not there for a tokenizer alone: a task's or encoder's writes the "
     "tokenizer too.",
     "default of `fit(validation_split)`": "`0.0` instead of `None`: the same, nothing is held out.",
-    "default of `predict(x)`": "None: `predict` has to be given something.",
+    "default of `predict(x)`": "Required: `predict()` without inputs is an error.",
     "default of `dtype`": "Families' encoders have the default `None`; only their common base has none.",
     "default of `unselectable_token_ids`": "`(0,)` instead of `[0]`.",
     "layer `embeddings`": "Two layers, `token_embedding` and `position_embedding`; the attribute "

@@ -108,7 +108,8 @@ class TextClassifier(Task):
     ) -> None:
         """As ``keras.Model.compile``; ``"auto"`` takes what keras-hub takes.
 
-        That is Adam (5e-5, for ALBERT 1e-5), sparse categorical cross-entropy (from logits unless
+        That is Adam (5e-5, for ALBERT 1e-5; too low for the tiny models of this package, see
+        docs/coming_from_keras_hub.md), sparse categorical cross-entropy (from logits unless
         ``activation`` is softmax) and sparse categorical accuracy. On TensorFlow ``jit_compile`` is off
         unless asked for: XLA would compile anew for every width that the batches bring.
         """

@@ -50,7 +50,9 @@ def named(function: Any) -> dict[str, Any]:
     The default is a string, ``"required"`` where there is none.
     """
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = {part.name: part for part in inspect.signature(function).parameters.values() if part.kind in kinds}
+    found = {
+        part.name: part for part in inspect.signature(function).parameters.values() if part.kind in kinds
+    }
     return {
         name: "required" if part.default is inspect.Parameter.empty else repr(part.default)
         for name, part in found.items()
