@@ -1,8 +1,8 @@
 """The table of ``coming_from_keras_hub.md``: keras-hub's public names and arguments beside this package's.
 
-``keras_hub_names.json`` records keras-hub's side; ``tests/environments/kerashub_names.py`` writes and checks it
-where keras-hub is installed. This package's side is read from the code. A difference without an explanation,
-and an explanation without a difference, are errors.
+``keras_hub_names.json`` records keras-hub's side; ``tests/environments/kerashub_names.py`` writes and checks
+it where keras-hub is installed. This package's side is read from the code. A difference without an
+explanation, and an explanation without a difference, are errors.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ EXPLANATIONS: dict[str, str] = {
     "(stages/xlm_roberta_sentence_embeddings.md) embeds the texts of a DataFrame. Its `poolingStrategy` and "
     "`normalize` are to be set to the embedder's `pooling_mode` (`\"max\"` is not there) and `normalize`; "
     "presets of embedders load as encoders.",
-    "class `XLMRobertaTextEmbedderPreprocessor`": "As above; `XLMRobertaTextClassifierPreprocessor` makes the "
-    "same inputs.",
+    "class `XLMRobertaTextEmbedderPreprocessor`": "As above; `XLMRobertaTextClassifierPreprocessor` makes "
+    "the same inputs.",
     **{
         f"name `{part}`": f"Not there: {_MODALITIES}."
         for part in (
@@ -39,7 +39,8 @@ EXPLANATIONS: dict[str, str] = {
     "name `config_file`": f"Not there: {_FILES}.",
     "name `file_assets`": f"Not there: {_FILES}.",
     "argument `from_preset(config_file)`": f"Not there: {_FILES}.",
-    "name `load_preset_assets`": "Not there: `from_preset` loads them; `load_assets(folder)` reads a vocabulary.",
+    "name `load_preset_assets`": "Not there: `from_preset` loads them; `load_assets(folder)` reads a "
+    "vocabulary.",
     "name `export_to_transformers`": "Not there for a tokenizer alone: a task's or encoder's writes the "
     "tokenizer too.",
     "default of `fit(validation_split)`": "`0.0` instead of `None`: the same, nothing is held out.",

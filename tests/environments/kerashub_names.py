@@ -1,7 +1,7 @@
 """Record the public names and arguments of keras-hub's classes of the two families.
 
-    python tests/environments/kerashub_names.py          # compare with the record: exits with 1 on a difference
-    python tests/environments/kerashub_names.py --write  # write the record docs/keras_hub_names.json
+    python tests/environments/kerashub_names.py          # compare with the record; 1 if it differs
+    python tests/environments/kerashub_names.py --write  # write docs/keras_hub_names.json
 
 Runs where keras-hub is installed: ``matrix.py kerashub``. ``docs/keras_hub_names.py`` makes the table of
 ``docs/coming_from_keras_hub.md`` from the record, so that neither page nor tests need keras-hub.
@@ -19,8 +19,8 @@ from typing import Any
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-import keras_hub  # noqa: E402
+import keras
+import keras_hub
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "docs" / "keras_hub_names.json"

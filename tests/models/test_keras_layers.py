@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 
 import keras
@@ -315,6 +316,16 @@ def test_save_to_preset_takes_the_shard_size_second(family, tmp_path):
     assert models.TextClassifier.from_preset(tmp_path / "names").classes == ("a", "b", "c")
     model.save_to_preset(tmp_path / "both", None, classes=["a", "b", "c"])
     assert models.TextClassifier.from_preset(tmp_path / "both").classes == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("name", ["xlm_roberta_classifier", "albert_masked_lm"])
+def test_keras_files_of_earlier_releases_load(fixtures, name):
+    """Saved when tokenizers and preprocessors were no layers, and without the attributes that models got."""
+    folder = fixtures / "keras_files"
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))[name]
+    model = keras.saving.load_model(folder / f"{name}.keras")
+    found = model.predict(expected["texts"], verbose=0)
+    np.testing.assert_allclose(found, np.array(expected["outputs"]), atol=1e-4)
 
 
 def test_lora_takes_keras_hubs_layer_names(family):
