@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras_hub_names
+
 FOLDER = Path(__file__).parent
 #: the model of the model card that Spark NLP's documentation shows
 CARD = "xlm_roberta_base_sequence_classifier_ag_news"
@@ -112,7 +114,8 @@ def with_outputs(page: str, printed: list[str]) -> str:
 
 
 def with_tables(page: str) -> str:
-    """The page with its tables of settings as the code has them now."""
+    """The page with its tables of settings, and of keras-hub's names, as the code has them now."""
+    page = keras_hub_names.with_table(page)
     return _PARAMS.sub(lambda match: f"{match[1]}\n{params_table(match['stage'])}\n{match[3]}", page)
 
 

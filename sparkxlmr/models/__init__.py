@@ -11,8 +11,10 @@ from sparkxlmr.models.keras_backend import require_backend
 if TYPE_CHECKING:
     from sparkxlmr.models.albert import (
         AlbertBackbone,
+        AlbertClassifier,
         AlbertMaskedLM,
         AlbertMaskedLMPreprocessor,
+        AlbertPreprocessor,
         AlbertTextClassifier,
         AlbertTextClassifierPreprocessor,
         AlbertTokenizer,
@@ -20,14 +22,17 @@ if TYPE_CHECKING:
     from sparkxlmr.models.backbone import Backbone
     from sparkxlmr.models.masked_lm import MaskedLM
     from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
+    from sparkxlmr.models.packers import MaskedLMMaskGenerator, MultiSegmentPacker
     from sparkxlmr.models.preprocessor import Preprocessor, TextClassifierPreprocessor
     from sparkxlmr.models.task import Task
-    from sparkxlmr.models.text_classifier import TextClassifier
+    from sparkxlmr.models.text_classifier import Classifier, TextClassifier
     from sparkxlmr.models.tokenizer import Tokenizer
     from sparkxlmr.models.xlm_roberta import (
         XLMRobertaBackbone,
+        XLMRobertaClassifier,
         XLMRobertaMaskedLM,
         XLMRobertaMaskedLMPreprocessor,
+        XLMRobertaPreprocessor,
         XLMRobertaTextClassifier,
         XLMRobertaTextClassifierPreprocessor,
         XLMRobertaTokenizer,
@@ -35,22 +40,29 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AlbertBackbone": "albert",
+    "AlbertClassifier": "albert",
     "AlbertMaskedLM": "albert",
     "AlbertMaskedLMPreprocessor": "albert",
+    "AlbertPreprocessor": "albert",
     "AlbertTextClassifier": "albert",
     "AlbertTextClassifierPreprocessor": "albert",
     "AlbertTokenizer": "albert",
     "Backbone": "backbone",
+    "Classifier": "text_classifier",
     "MaskedLM": "masked_lm",
+    "MaskedLMMaskGenerator": "packers",
     "MaskedLMPreprocessor": "masked_lm_preprocessor",
+    "MultiSegmentPacker": "packers",
     "Preprocessor": "preprocessor",
     "Task": "task",
     "TextClassifier": "text_classifier",
     "TextClassifierPreprocessor": "preprocessor",
     "Tokenizer": "tokenizer",
     "XLMRobertaBackbone": "xlm_roberta",
+    "XLMRobertaClassifier": "xlm_roberta",
     "XLMRobertaMaskedLM": "xlm_roberta",
     "XLMRobertaMaskedLMPreprocessor": "xlm_roberta",
+    "XLMRobertaPreprocessor": "xlm_roberta",
     "XLMRobertaTextClassifier": "xlm_roberta",
     "XLMRobertaTextClassifierPreprocessor": "xlm_roberta",
     "XLMRobertaTokenizer": "xlm_roberta",
@@ -58,22 +70,29 @@ _HOMES = {
 
 __all__ = [
     "AlbertBackbone",
+    "AlbertClassifier",
     "AlbertMaskedLM",
     "AlbertMaskedLMPreprocessor",
+    "AlbertPreprocessor",
     "AlbertTextClassifier",
     "AlbertTextClassifierPreprocessor",
     "AlbertTokenizer",
     "Backbone",
+    "Classifier",
     "MaskedLM",
+    "MaskedLMMaskGenerator",
     "MaskedLMPreprocessor",
+    "MultiSegmentPacker",
     "Preprocessor",
     "Task",
     "TextClassifier",
     "TextClassifierPreprocessor",
     "Tokenizer",
     "XLMRobertaBackbone",
+    "XLMRobertaClassifier",
     "XLMRobertaMaskedLM",
     "XLMRobertaMaskedLMPreprocessor",
+    "XLMRobertaPreprocessor",
     "XLMRobertaTextClassifier",
     "XLMRobertaTextClassifierPreprocessor",
     "XLMRobertaTokenizer",

@@ -113,9 +113,8 @@ class AlbertBackbone(Backbone):
 
         # === Functional graph ===
         inputs = text_inputs("token_ids", "segment_ids", "padding_mask")
-        x = keras.layers.Add(dtype=dtype, name="embeddings_add")(
-            [token_embedding(inputs["token_ids"]), segment_embedding(inputs["segment_ids"])]
-        )
+        embeddings_add = keras.layers.Add(dtype=dtype, name="embeddings_add")
+        x = embeddings_add([token_embedding(inputs["token_ids"]), segment_embedding(inputs["segment_ids"])])
         x = embeddings_dropout(embeddings_norm(position_embedding(x)))
         x = embeddings_projection(x)
         for number in range(num_layers):
@@ -128,10 +127,13 @@ class AlbertBackbone(Backbone):
         self.token_embedding = token_embedding
         self.segment_embedding = segment_embedding
         self.position_embedding = position_embedding
+        self.embeddings_add = embeddings_add
+        self.embeddings_dropout = embeddings_dropout
         self.embeddings_norm = embeddings_norm
         self.embeddings_projection = embeddings_projection
         self.transformer_layers = groups
         self.pooled_dense = pooled_dense
+        self.cls_token_index = 0
 
     def unpack(self, outputs: Any) -> tuple[Any, Any | None]:
         return outputs["sequence_output"], outputs["pooled_output"]
@@ -155,12 +157,14 @@ class AlbertTokenizer(Tokenizer):
     """ALBERT's SentencePiece tokenizer; ``settings`` says what is done to a text first."""
 
     family = "albert"
+    backbone_cls = AlbertBackbone
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
 class AlbertTextClassifierPreprocessor(TextClassifierPreprocessor):
     """``[CLS] text [SEP]``, and ``[CLS] first [SEP] second [SEP]`` for pairs, with ``segment_ids``."""
 
+    backbone_cls = AlbertBackbone
     tokenizer_cls = AlbertTokenizer
 
 
@@ -168,6 +172,7 @@ class AlbertTextClassifierPreprocessor(TextClassifierPreprocessor):
 class AlbertMaskedLMPreprocessor(MaskedLMPreprocessor):
     """The same with tokens hidden behind ``[MASK]``."""
 
+    backbone_cls = AlbertBackbone
     tokenizer_cls = AlbertTokenizer
 
 
@@ -217,3 +222,8 @@ class AlbertMaskedLM(MaskedLM):
 
     backbone_cls = AlbertBackbone
     preprocessor_cls = AlbertMaskedLMPreprocessor
+
+
+# Names of keras-nlp, which keras-hub has too.
+AlbertClassifier = AlbertTextClassifier
+AlbertPreprocessor = AlbertTextClassifierPreprocessor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -9,9 +10,11 @@ from typing import Any, ClassVar, TypeVar
 import keras
 
 from sparkxlmr.models import families, lora, weights
+from sparkxlmr.models.arguments import known_arguments, refuse_unknown
 from sparkxlmr.models.families import classproperty
+from sparkxlmr.models.trainable import keras_state, layer_flags, restored, set_layer_flags
 from sparkxlmr.presets.config import BackboneConfig, check_count
-from sparkxlmr.presets.contents import Contents
+from sparkxlmr.presets.contents import Contents, KerasState
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 
@@ -35,19 +38,56 @@ def serialized_dtype(model: keras.Model) -> dict[str, Any]:
     return keras.dtype_policies.serialize(policy)
 
 
+def flags_in_config(model: keras.Model) -> dict[str, Any]:
+    """The entry of a config that keeps which layers of a model are frozen; empty where none differs."""
+    flags = layer_flags(model)
+    return {"layer_trainable": flags} if flags else {}
+
+
+def constructor_arguments(cls: type, base: type) -> list[str]:
+    """The arguments that users can pass to a backbone's or task's constructor."""
+    graph = ("config", "inputs", "outputs")  # what a family hands to the base class
+    return [name for name in known_arguments(cls, base) if name not in graph]
+
+
 class Backbone(keras.Model):
     """Base of the encoders. ``Backbone.from_preset`` gives the right one for a preset.
 
     A family sets ``family``, builds its functional graph, and says with :meth:`unpack` what its outputs are.
     The numbers that made an encoder (``vocabulary_size``, ``num_layers``, ``hidden_dim``, ...) are its
     attributes, as in keras-hub.
+
+    Args:
+        config, inputs, outputs, dtype: the parameters and the graph that a family builds.
+        name: the model's name in Keras.
+        trainable: False freezes all layers.
+        layer_trainable: flags of single layers by path (``"transformer_layer_0/attention"``), applied last.
+
+    Raises:
+        WrongTypeError: an unknown argument.
+        SettingError: ``layer_trainable`` names a layer that the model does not have.
     """
 
     family: ClassVar[str]
     token_embedding: keras.layers.Embedding
+    embeddings_norm: keras.layers.LayerNormalization
 
-    def __init__(self, config: BackboneConfig, inputs: Any, outputs: Any, dtype: Any, **kwargs: Any) -> None:
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+    def __init__(
+        self,
+        config: BackboneConfig,
+        inputs: Any,
+        outputs: Any,
+        dtype: Any,
+        name: str | None = None,
+        trainable: bool = True,
+        layer_trainable: Mapping[str, bool] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            refuse_unknown(type(self), kwargs, constructor_arguments(type(self), Backbone))
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
+        self.trainable = trainable  # after the layers are tracked, since each of them is set too
+        set_layer_flags(self, layer_trainable or {})
         self.dtype_policy = keras.dtype_policies.get(dtype)  # a functional model does not take it
         self._shape = config
         for name, value in config.arguments().items():
@@ -74,10 +114,16 @@ class Backbone(keras.Model):
                 :meth:`sparkxlmr.presets.preset.Preset.open`.
         """
         opened = Preset.open(preset)
-        backbone = families.class_for(cls, opened, "backbone").from_shape(opened.config, **kwargs)
+        made = families.class_for(cls, opened, "backbone")
+        backbone = made.from_shape(opened.config, **{**made.saved_state(opened), **kwargs})
         if load_weights:
             weights.assign(backbone, opened.weights(head=False))
         return backbone
+
+    @classmethod
+    def saved_state(cls, preset: Preset) -> dict[str, Any]:
+        """The constructor's arguments for the name and the frozen layers that a preset keeps."""
+        return restored(preset.encoder_state, families.default_name(cls.family, "backbone"))
 
     @classmethod
     def from_shape(cls: type[B], config: BackboneConfig, **kwargs: Any) -> B:
@@ -94,25 +140,26 @@ class Backbone(keras.Model):
             "trainable": self.trainable,
             "dtype": serialized_dtype(self),
             **self._shape.arguments(),
+            **flags_in_config(self),
         }
 
     @classmethod
     def from_config(cls: type[B], config: dict[str, Any], custom_objects: Any = None) -> B:
-        return cls(**{**config, "dtype": keras.dtype_policies.get(config["dtype"])})
+        return cls(**{**config, "dtype": keras.dtype_policies.get(config.get("dtype"))})
 
     def save_to_preset(
         self,
         preset_dir: str | PathLike[str],
+        max_shard_size: float | None = 10,
         *,
         weights_dtype: str = "float32",
-        max_shard_size: float | None = 10,
     ) -> Path:
         """Writes the encoder alone as a preset folder that keras-hub reads too.
 
         Args:
             preset_dir: the folder; what stood there under the same file names is replaced.
-            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
             max_shard_size: an encoder of more gigabytes is written in several files.
+            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
 
         Raises:
             WeightsError: a weight too large for float16.
@@ -135,8 +182,20 @@ class Backbone(keras.Model):
         """All that makes this encoder, as presets and checkpoints keep it."""
         config = self.shape()
         return Contents(
-            config=config, weights=weights.state_of(self), sequence_length=config.max_sequence_length
+            config=config,
+            weights=weights.state_of(self),
+            sequence_length=config.max_sequence_length,
+            encoder_state=self.keras_state(),
         )
+
+    def keras_state(self) -> KerasState:
+        """The name and the frozen layers, as a preset keeps them."""
+        return keras_state(self, families.default_name(self.family, "backbone"))
+
+    @property
+    def embeddings_layer_norm(self) -> keras.layers.LayerNormalization:
+        """keras-hub's name of :attr:`embeddings_norm`."""
+        return self.embeddings_norm
 
     # --- LoRA ---
 
@@ -147,15 +206,20 @@ class Backbone(keras.Model):
     def enable_lora(self, rank: int, target_layer_names: list[str] | None = None) -> None:
         """Freezes the encoder but for two small matrices in some of its layers; compile the model afterwards.
 
-        Presets, ``.keras`` files and exports hold the sum of the kernels and what the matrices add.
+        Presets, ``.keras`` files and exports hold the sum of the kernels and what the matrices add. Biases
+        stay frozen, so that :meth:`save_lora_weights` writes all that was trained (keras-hub trains the
+        biases of these layers and does not write them).
 
         Args:
             rank: of the matrices.
             target_layer_names: layers by name (``"query"``, ``"key"``, ``"value"``, ``"output"``, ``"up"``,
-                ``"down"``); None takes :meth:`default_lora_layer_names`.
+                ``"down"``, ``"projection"``, ``"pooler"``), or by keras-hub's names
+                (``"attention_output"``, ``"feedforward_intermediate_dense"``,
+                ``"feedforward_output_dense"``, ``"embedding_projection"``, ``"pooled_dense"``); None takes
+                :meth:`default_lora_layer_names`.
 
         Raises:
-            SettingError: no layer is called so, or a ``rank`` below 1.
+            SettingError: a name that no layer with a kernel has, or a ``rank`` below 1.
         """
         check_count("rank", rank)
         names = self.default_lora_layer_names() if target_layer_names is None else target_layer_names

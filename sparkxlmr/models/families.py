@@ -45,10 +45,22 @@ def class_for(asked: type, preset: Preset, kind: str) -> Any:
     )
 
 
+def default_name(family: str, kind: str) -> str:
+    """The name that Keras gives to the first model of a class of ours, as keras-hub's presets have it.
+
+    >>> default_name("albert", "masked_lm")
+    'albert_masked_lm'
+    """
+    return f"{family}_{kind}"
+
+
 # What keras-hub says of its presets: a line, and how many parameters.
 _KERAS_HUB = {
     "xlm_roberta_base_multi": ("XLM-R base: 12 layers, cased, 100 languages of CommonCrawl.", 277_450_752),
     "xlm_roberta_large_multi": ("XLM-R large: 24 layers, cased, 100 languages of CommonCrawl.", 558_837_760),
+    "bge_m3": ("BGE-M3, an XLM-R large of 8,192 positions for embeddings: the first token's.", 566_702_080),
+    "multilingual_e5_base": ("Multilingual E5, an XLM-R base for embeddings: their mean.", 277_450_752),
+    "multilingual_e5_large": ("Multilingual E5, an XLM-R large for embeddings: their mean.", 558_837_760),
     "albert_base_en_uncased": ("ALBERT base: 12 layers, English, lower-cased.", 11_683_584),
     "albert_large_en_uncased": ("ALBERT large: 24 layers, English, lower-cased.", 17_683_968),
     "albert_extra_large_en_uncased": ("ALBERT xlarge: 24 layers, English, lower-cased.", 58_724_864),
@@ -72,7 +84,7 @@ def presets_of(asked: Any) -> dict[str, dict[str, Any]]:
             described = {"description": _said_in_card(preset), "params": params}
             found[name] = {"metadata": {**described, "path": preset.config.family}}
     for name, (description, params) in _KERAS_HUB.items():
-        path = name.partition("_")[0].replace("xlm", "xlm_roberta")
+        path = "albert" if name.startswith("albert_") else "xlm_roberta"
         if family in (None, path):
             metadata = {"description": description, "params": params, "path": path}
             found[name] = {"metadata": metadata, "kaggle_handle": hub_names.KERAS_HUB[name]}

@@ -37,6 +37,13 @@ def activation_named(name: str | None) -> Callable[[Any], Any]:
     return gelu_tanh if name == "gelu_tanh" else keras.activations.get(name)
 
 
+def freeze_sublayers(layer: keras.layers.Layer) -> None:
+    """Freeze the layers that a frozen layer has created: ``trainable=False`` came before them."""
+    if not layer.trainable:
+        for sublayer in layer._flatten_layers(include_self=False):
+            sublayer.trainable = False
+
+
 def dense(units: int, name: str, dtype: Any = None, activation: Any = None) -> keras.layers.Dense:
     """A dense layer with the initial values of this model family; kernel (in, out)."""
     return keras.layers.Dense(
@@ -86,6 +93,25 @@ class PositionEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
+class TokenAndPositionEmbedding(keras.layers.Layer):
+    """Token embedding plus position embedding: int32 ids (b, l) to (b, l, h); keras-hub's ``embeddings``.
+
+    The two layers are those of an encoder, with the same weights: freezing this layer freezes them.
+    """
+
+    def __init__(
+        self, token_embedding: keras.layers.Layer, position_embedding: PositionEmbedding, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.token_embedding = token_embedding
+        self.position_embedding = position_embedding
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return self.position_embedding(self.token_embedding(inputs))
+
+
+@keras.saving.register_keras_serializable(package="sparkxlmr")
 class SelfAttention(keras.layers.Layer):
     """Multi-head scaled dot-product attention of a sequence to itself: (b, l, h) to (b, l, h)."""
 
@@ -103,6 +129,7 @@ class SelfAttention(keras.layers.Layer):
             layer.build(input_shape)
             setattr(self, f"{part}_dense", layer)
         self.probabilities_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any, padding_mask: Any, training: bool | None = None) -> Any:
@@ -146,6 +173,7 @@ class FeedForward(keras.layers.Layer):
         self.up_dense.build(input_shape)
         self.down_dense = dense(hidden_dim, "down", self.dtype_policy)
         self.down_dense.build((*input_shape[:-1], self.intermediate_dim))
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any) -> Any:
@@ -198,6 +226,7 @@ class EncoderLayer(keras.layers.Layer):
         for part in (self.attention, self.feed_forward, self.attention_norm, self.feed_forward_norm):
             if not part.built:
                 part.build(input_shape)
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any, padding_mask: Any, training: bool | None = None) -> Any:

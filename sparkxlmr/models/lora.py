@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from sparkxlmr.errors import SettingError
@@ -28,25 +29,40 @@ def enable(backbone: Any, rank: int, names: Iterable[str]) -> None:
         layers[name].bias.trainable = False  # what is saved apart is then all that was trained
 
 
-def names_like(backbone: Any, endings: Iterable[str]) -> list[str]:
-    """The canonical names of the layers called so (``"query"``) that can have LoRA.
+# What keras-hub calls the layers, and the end of their canonical name.
+_KERAS_HUB_NAMES = {
+    "query_dense": "query",
+    "key_dense": "key",
+    "value_dense": "value",
+    "output_dense": "output",
+    "attention_output": "output",
+    "feedforward_intermediate_dense": "up",
+    "feedforward_output_dense": "down",
+    "embedding_projection": "projection",
+    "pooled_dense": "pooler",
+}
+
+
+def names_like(backbone: Any, names: Iterable[str]) -> list[str]:
+    """The canonical names of the dense layers with these names, ours (``"query"``) or keras-hub's.
 
     Raises:
-        SettingError: there is none.
+        SettingError: a name that no dense layer has.
     """
-    endings = tuple(endings)
-    found = [
-        name
-        for name, layer in backbone.named_layers().items()
-        if name.rpartition(".")[2] in endings and hasattr(layer, "enable_lora")
-    ]
-    if not found:
+    names = [names] if isinstance(names, str) else list(names)
+    endings = [_KERAS_HUB_NAMES.get(name, name) for name in names]
+    layers = backbone.named_layers().items()
+    dense = {name: name.rpartition(".")[2] for name, layer in layers if isinstance(layer, keras.layers.Dense)}
+    unknown = [name for name, ending in zip(names, endings, strict=True) if ending not in dense.values()]
+    if unknown or not names:
         raise SettingError(
-            f"No layer of this encoder is called {' or '.join(map(repr, endings))}",
-            "names such as 'query', 'key', 'value', 'output', 'up', 'down'",
+            f"No layer of this encoder is called {' or '.join(map(repr, unknown))}"
+            if unknown
+            else "target_layer_names is empty",
+            f"names of layers with a kernel: {', '.join(map(repr, dict.fromkeys(dense.values())))}",
             "leave target_layer_names out for query and value",
         )
-    return found
+    return [name for name, ending in dense.items() if ending in endings]
 
 
 def save(backbone: Any, path: str | PathLike[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.backbone import Backbone, text_inputs
 from sparkxlmr.models.batches import TextBatches
+from sparkxlmr.models.called_preprocessor import check_segments, is_called
 from sparkxlmr.models.fill_mask import fill_masks
 from sparkxlmr.models.masked_lm_head import MaskedLMHead
 from sparkxlmr.models.masked_lm_preprocessor import MaskedLMPreprocessor
@@ -40,7 +41,6 @@ class MaskedLM(Task):
     """
 
     kind = "masked_lm"
-    preprocessor: MaskedLMPreprocessor | None
 
     def __init__(
         self,
@@ -97,10 +97,12 @@ class MaskedLM(Task):
         For integers, and for a ``tf.data.Dataset``, as ``keras.Model.predict``; of a data set of texts
         ``mask_selection_length`` places are answered.
         """
-        if not self._is_raw(x):
+        if not self._is_raw(x) or is_called(self.preprocessor):
             return super().predict(x, batch_size=batch_size, steps=steps, **kwargs)
         preprocessor = self._needed_preprocessor()
-        encoded = preprocessor.encode(first_texts(as_texts(x), batch_size, steps))
+        texts = first_texts(as_texts(x), batch_size, steps)
+        check_segments(texts, self.backbone)
+        encoded = preprocessor.encode(texts)
         n_masks = max(map(len, mask_positions(encoded.ids, preprocessor.tokenizer.mask_token_id)), default=0)
         if n_masks == 0:
             return np.zeros((len(encoded.ids), 0, self.output_shape[-1]), dtype=self.compute_dtype)
@@ -157,6 +159,12 @@ class MaskedLM(Task):
                 f"This {type(self).__name__} has no preprocessor",
                 "one, to read texts",
                 "set its preprocessor, or feed integers to predict",
+            )
+        if not isinstance(self.preprocessor, MaskedLMPreprocessor):
+            raise SettingError(
+                f"The preprocessor is {self.preprocessor!r:.80}",
+                f"a {self.preprocessor_cls.__name__}, to read texts with masks",
+                "set one as this model's preprocessor",
             )
         self._fitting_preprocessor()
         return self.preprocessor

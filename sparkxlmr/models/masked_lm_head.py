@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from sparkxlmr.models.layers import activation_named, dense
+from sparkxlmr.models.layers import activation_named, dense, freeze_sublayers
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
@@ -48,6 +48,7 @@ class MaskedLMHead(keras.layers.Layer):
         self.bias = self.add_weight(
             name="output_bias", shape=(self.token_embedding.input_dim,), initializer="zeros"
         )
+        freeze_sublayers(self)
         self.built = True
 
     def call(self, inputs: Any, mask_positions: Any) -> Any:

@@ -9,11 +9,12 @@ import numpy as np
 
 from sparkxlmr.errors import InputError
 from sparkxlmr.models.batches import new_seed, on_tensors
+from sparkxlmr.models.packers import MaskedLMMaskGenerator
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.texts import Texts, as_texts, is_one
 from sparkxlmr.models.tokenizer import Tokenizer
 from sparkxlmr.presets.config import check_count
-from sparkxlmr.text.masks import choose_masks, mask_positions, pack_positions
+from sparkxlmr.text.masks import mask_positions, pack_positions
 from sparkxlmr.text.packing import pack, width_for
 from sparkxlmr.text.tokenizer import Encoded
 
@@ -24,7 +25,8 @@ class MaskedLMPreprocessor(Preprocessor):
     """Texts, or pairs, with tokens hidden at random as BERT is trained (Devlin et al. 2019).
 
     Args:
-        tokenizer, sequence_length, truncate: as :class:`~sparkxlmr.models.preprocessor.Preprocessor`.
+        tokenizer, sequence_length, truncate, name, dtype, trainable: as
+            :class:`~sparkxlmr.models.preprocessor.Preprocessor`.
         mask_selection_rate: the share of a text's ordinary tokens that is chosen.
         mask_selection_length: the most tokens that are chosen in a text.
         mask_token_rate, random_token_rate: shares of the chosen that become the mask, and another token; the
@@ -51,22 +53,39 @@ class MaskedLMPreprocessor(Preprocessor):
         mask_selection_length: int = 96,
         mask_token_rate: float = 0.8,
         random_token_rate: float = 0.1,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(tokenizer, sequence_length, truncate)
+        super().__init__(tokenizer, sequence_length, truncate, **kwargs)
         check_count("mask_selection_length", mask_selection_length)
         self.mask_selection_rate = mask_selection_rate
-        self.mask_selection_length = mask_selection_length
+        self.mask_selection_length = int(mask_selection_length)
         self.mask_token_rate = mask_token_rate
         self.random_token_rate = random_token_rate
-        self._choose([], np.random.default_rng(0))  # rates that cannot be are refused here
+        _ = self.masker  # refuses impossible rates
 
-    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    @property
+    def masker(self) -> MaskedLMMaskGenerator:
+        """The layer that hides tokens, with this preprocessor's settings; a new one at each access.
+
+        Set the preprocessor's own attributes (``mask_selection_rate``, ...) to change what it hides.
+        """
+        text = self.tokenizer.text
+        return MaskedLMMaskGenerator(
+            text.vocabulary_size,
+            mask_token_id=text.mask_id,
+            unselectable_token_ids=text.special_ids,
+            **self._masking(),
+        )
+
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         refuse_labels(y, sample_weight)
         return on_tensors(self._whole_width, x)
 
     def _whole_width(self, x: Any) -> Any:
         rng = np.random.default_rng(new_seed())
-        parts = self._hidden(as_texts(x), rng, self.sequence_length, self.mask_selection_length)
+        parts = self._hidden(
+            as_texts(x, one_sample=True), rng, self.sequence_length, self.mask_selection_length
+        )
         return keras.tree.map_structure(lambda array: array[0], parts) if is_one(x) else parts
 
     def samples(self, texts: Texts, y: Any, sample_weight: Any, rng: np.random.Generator) -> tuple[Any, ...]:
@@ -101,31 +120,24 @@ class MaskedLMPreprocessor(Preprocessor):
             )
         return {**self.pack(encoded, width), "mask_positions": pack_positions(found, n_positions)[0]}
 
-    def _choose(self, ids: list[list[int]], rng: np.random.Generator) -> Any:
-        text = self.tokenizer.text
-        return choose_masks(
-            ids,
-            rng,
-            text.special_ids,
-            text.mask_id,
-            text.vocabulary_size,
-            self.mask_selection_rate,
-            self.mask_selection_length,
-            self.mask_token_rate,
-            self.random_token_rate,
-        )
-
     def _hidden(
         self, texts: Texts, rng: np.random.Generator, width: int | None, n_positions: int | None
     ) -> tuple[Any, np.ndarray, np.ndarray]:
         encoded = self.encode(texts)
-        ids, positions, originals = self._choose(encoded.ids, rng)
+        ids, positions, originals = self.masker.choose(encoded.ids, rng)
         if n_positions is None:
             most = max(map(len, positions), default=1)
             n_positions = width_for(most, self.mask_selection_length, POSITION_WIDTHS)
         packed, weights = pack_positions(positions, n_positions)
         features = self.pack(Encoded(ids, encoded.truncated, encoded.segment_ids), width)
         return {**features, "mask_positions": packed}, pack(originals, 0, n_positions)[0], weights
+
+    def compute_output_spec(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        features = super().compute_output_spec(x)
+        batch = (x[0] if isinstance(x, tuple) else x).shape
+        shape = (*batch, self.mask_selection_length)
+        features["mask_positions"] = keras.KerasTensor(shape, dtype="int32", name="mask_positions")
+        return features, keras.KerasTensor(shape, dtype="int32"), keras.KerasTensor(shape, dtype="float32")
 
     @classmethod
     def saved_settings(cls, preset: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Raw texts to what an encoder reads, with keras-hub's names. Needs numpy only, no tf.data."""
+"""Raw texts to what an encoder reads: Keras layers with keras-hub's names, which need no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,25 +14,33 @@ from sparkxlmr.errors import SettingError
 from sparkxlmr.models import families
 from sparkxlmr.models.batches import on_tensors
 from sparkxlmr.models.families import classproperty
+from sparkxlmr.models.packers import MultiSegmentPacker
+from sparkxlmr.models.preprocessing_layer import PreprocessingLayer, as_rows
 from sparkxlmr.models.texts import Texts, as_texts, is_one
 from sparkxlmr.models.tokenizer import Tokenizer
+from sparkxlmr.presets.config import check_count
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.packing import pack, width_for
+from sparkxlmr.text.segments import check_truncate, join_encoded, separator_ids
 from sparkxlmr.text.tokenizer import Encoded
 
 P = TypeVar("P", bound="Preprocessor")
 
 
-class Preprocessor:
+class Preprocessor(PreprocessingLayer):
     """Base of the preprocessors: texts, or pairs of texts, to what an encoder reads.
+
+    A Keras layer: subclasses may override :meth:`call`, and tasks then use it.
 
     Args:
         tokenizer: a tokenizer of the same family.
         sequence_length: how many ids are kept of a text, start and end token included.
         truncate: how a pair that is too long is shortened: ``"round_robin"`` or ``"waterfall"``.
+        name, dtype, trainable: as for every Keras layer.
 
-    Called with one text or a list of texts, or with a tuple of two of these for pairs; answers int32 arrays
+    Called with one text or a list of texts, or with a tuple of two or more of these for pairs and further
+    segments; answers int32 arrays
     of ``sequence_length`` columns, as keras-hub's, with labels and weights passed on where they came along.
     ``dataset.map(preprocessor)`` works on a ``tf.data.Dataset``, in batches or not. Tasks use
     :meth:`features` and :meth:`samples`, which pad no wider than needed.
@@ -49,23 +57,71 @@ class Preprocessor:
 
     kind: ClassVar[str]
     tokenizer_cls: ClassVar[type[Tokenizer]]
+    backbone_cls: ClassVar[Any]
+    tokenizer: Tokenizer
 
     def __init__(
-        self, tokenizer: Tokenizer, sequence_length: int = 512, truncate: str = "round_robin"
+        self,
+        tokenizer: Tokenizer,
+        sequence_length: int = 512,
+        truncate: str = "round_robin",
+        **kwargs: Any,
     ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(tokenizer, Tokenizer):
+            raise SettingError(
+                f"tokenizer is {tokenizer!r:.80} of type {type(tokenizer).__name__}",
+                f"a {self.tokenizer_cls.__name__}" if hasattr(self, "tokenizer_cls") else "a Tokenizer",
+                "pass one, or the result of Tokenizer.from_preset",
+            )
+        check_count("sequence_length", sequence_length)
         if sequence_length < 4:
             raise SettingError(
                 f"sequence_length is {sequence_length}",
                 "at least 4, the special tokens of a pair",
                 "pass a larger number",
             )
-        if truncate not in ("round_robin", "waterfall"):
-            raise SettingError(
-                f"truncate is {truncate!r}", "'round_robin' or 'waterfall'", "pass one of the two"
-            )
+        check_truncate(truncate)
         self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
+        self._packer: MultiSegmentPacker | None = None
+        self._packer_text: Any = None
+        self.sequence_length = int(sequence_length)
         self.truncate = truncate
+
+    @property
+    def sequence_length(self) -> int:
+        """How many ids are kept of a text, start and end token included; that of :attr:`packer` too."""
+        return self.packer.sequence_length
+
+    @sequence_length.setter
+    def sequence_length(self, value: int) -> None:
+        self.packer.sequence_length = value
+
+    @property
+    def truncate(self) -> str:
+        """How segments that are too long are shortened; that of :attr:`packer` too."""
+        return self.packer.truncate
+
+    @truncate.setter
+    def truncate(self, value: str) -> None:
+        self.packer.truncate = value
+
+    @property
+    def packer(self) -> MultiSegmentPacker:
+        """The layer that joins tokenized segments, with this preprocessor's settings."""
+        text, old = self.tokenizer.text, self._packer
+        if old is None or self._packer_text is not text:  # the tokenizer may get another vocabulary
+            self._packer_text = text
+            self._packer = MultiSegmentPacker(
+                512 if old is None else old.sequence_length,
+                start_value=text.bos_id,
+                end_value=text.eos_id,
+                sep_value=separator_ids(text),
+                pad_value=text.pad_id,
+                truncate="round_robin" if old is None else old.truncate,
+            )
+        assert self._packer is not None
+        return self._packer
 
     @classproperty
     def presets(cls) -> dict[str, dict[str, Any]]:
@@ -94,19 +150,36 @@ class Preprocessor:
         """The constructor's arguments that a preset keeps, the tokenizer left out."""
         return {"sequence_length": preset.sequence_length, "truncate": preset.truncate}
 
-    def __call__(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         return keras.utils.pack_x_y_sample_weight(on_tensors(self._whole_width, x), y, sample_weight)
 
     def _whole_width(self, x: Any) -> Any:
-        features = self.features(as_texts(x), self.sequence_length)
+        features = self.features(as_texts(x, one_sample=True), self.sequence_length)
         return {name: array[0] for name, array in features.items()} if is_one(x) else features
 
+    def compute_output_spec(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        batch = (x[0] if isinstance(x, tuple) else x).shape
+        names = self.features((["a"],))
+        spec = {
+            name: keras.KerasTensor((*batch, self.sequence_length), dtype="int32", name=name)
+            for name in names
+        }
+        return keras.utils.pack_x_y_sample_weight(spec, y, sample_weight)
+
     def encode(self, texts: Texts) -> Encoded:
-        """The ids of some texts or pairs (see :func:`as_texts`), cut to ``sequence_length``."""
+        """The ids of some texts, pairs or further segments (see :func:`as_texts`), cut to
+        ``sequence_length``.
+        """
+        text = self.tokenizer.text
+        if self.tokenizer.is_customized():
+            columns = [as_rows(self.tokenizer(column))[0] if column else [] for column in texts]
+            return join_encoded(text, columns, self.sequence_length, self.truncate)
         if len(texts) == 1:
-            return self.tokenizer.text.encode(texts[0], self.sequence_length)
-        pairs = list(zip(*texts, strict=True))
-        return self.tokenizer.text.encode_pairs(pairs, self.sequence_length, self.truncate)
+            return text.encode(texts[0], self.sequence_length)
+        if len(texts) > 2:
+            columns = [text.tokenize(column) for column in texts]
+            return join_encoded(text, columns, self.sequence_length, self.truncate)
+        return text.encode_pairs(list(zip(*texts, strict=True)), self.sequence_length, self.truncate)
 
     def pack(self, encoded: Encoded, width: int | None = None) -> dict[str, np.ndarray]:
         """The encoder's inputs, each int32 of shape (n, width); see :meth:`features`."""
@@ -147,7 +220,7 @@ class Preprocessor:
         """What a preset keeps of it: arguments of :class:`sparkxlmr.presets.contents.Contents`."""
         return {
             "proto": self.tokenizer.text.proto,
-            "tokenizer_settings": self.tokenizer.settings,
+            "tokenizer_settings": dict(self.tokenizer.settings),
             "sequence_length": self.sequence_length,
             "truncate": self.truncate,
         }
@@ -155,6 +228,7 @@ class Preprocessor:
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the tokenizer as Keras serializes it."""
         return {
+            **super().get_config(),
             "tokenizer": keras.saving.serialize_keras_object(self.tokenizer),
             "sequence_length": self.sequence_length,
             "truncate": self.truncate,
@@ -163,8 +237,14 @@ class Preprocessor:
     @classmethod
     def from_config(cls: type[P], config: dict[str, Any]) -> P:
         """A preprocessor from what :meth:`get_config` gave."""
-        tokenizer = keras.saving.deserialize_keras_object(config["tokenizer"])
+        tokenizer = config["tokenizer"]
+        if isinstance(tokenizer, dict):
+            tokenizer = keras.saving.deserialize_keras_object(tokenizer)
         return cls(**{**config, "tokenizer": tokenizer})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (cls, config) = super().__reduce__()
+        return rebuild, (cls, {**config, "tokenizer": self.tokenizer})
 
 
 class TextClassifierPreprocessor(Preprocessor):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.batches import TextBatches, holds_texts, is_tf_dataset, map_texts, new_seed
-from sparkxlmr.models.preprocessor import Preprocessor
+from sparkxlmr.models.called_preprocessor import CalledPreprocessor, LimitedPreprocessor, is_called
 from sparkxlmr.models.texts import Texts, as_texts
 
 BATCH_SIZE = 32  # Keras' own default
@@ -25,7 +25,7 @@ class RawTextModel(keras.Model):
     """
 
     backbone: Any
-    preprocessor: Preprocessor | None
+    preprocessor: Any  # a Preprocessor, any callable, or None
 
     def preprocess_samples(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """What the model would be fed for these samples: padded to the next of a few widths."""
@@ -172,9 +172,11 @@ class RawTextModel(keras.Model):
     def _is_raw_dataset(self, x: Any) -> bool:
         return self.preprocessor is not None and is_tf_dataset(x) and holds_texts(x)
 
-    def _fitting_preprocessor(self) -> Preprocessor:
+    def _fitting_preprocessor(self) -> LimitedPreprocessor | CalledPreprocessor:
         """The preprocessor, known to make no longer texts than the encoder reads."""
         assert self.preprocessor is not None
+        if is_called(self.preprocessor):
+            return CalledPreprocessor(self.preprocessor)
         kept, most = self.preprocessor.sequence_length, self.backbone.max_sequence_length
         if kept > most:
             raise SettingError(
@@ -182,7 +184,7 @@ class RawTextModel(keras.Model):
                 f"at most {most}, the encoder's max_sequence_length",
                 f"set preprocessor.sequence_length = {most}",
             )
-        return self.preprocessor
+        return LimitedPreprocessor(self.preprocessor, self.backbone)
 
     def _learn(self) -> Any:
         return self._fitting_preprocessor().samples

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -12,18 +13,27 @@ import numpy as np
 
 from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.models import families, weights
-from sparkxlmr.models.backbone import Backbone, serialized_dtype
+from sparkxlmr.models.arguments import refuse_unknown
+from sparkxlmr.models.backbone import Backbone, constructor_arguments, flags_in_config, serialized_dtype
+from sparkxlmr.models.called_preprocessor import check_callable, is_called
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.raw_texts import RawTextModel
+from sparkxlmr.models.trainable import keras_state, restored, set_layer_flags
 from sparkxlmr.presets import keras_hub_weights
 from sparkxlmr.presets.config import TaskConfig
-from sparkxlmr.presets.contents import Contents
+from sparkxlmr.presets.contents import Contents, KerasState
 from sparkxlmr.presets.files import write_file_whole
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 
 K = TypeVar("K", bound="Task")
+# Arguments of the constructor's neighbours, and where they belong.
+_ELSEWHERE = {
+    "dtype": "pass dtype to the backbone, which the head follows, or to from_preset",
+    "sequence_length": "pass sequence_length to the preprocessor",
+    "load_weights": "pass load_weights to from_preset",
+}
 
 
 class Task(RawTextModel):
@@ -35,7 +45,8 @@ class Task(RawTextModel):
 
     Attributes:
         backbone: the encoder.
-        preprocessor: what turns raw texts into the encoder's inputs, or None.
+        preprocessor: what turns raw texts into the encoder's inputs: a preprocessor of this package, any
+            function or Keras layer that returns them for a batch of texts, or None.
 
     Raises:
         SettingError: a preprocessor of another task or family, or a tokenizer with more ids than the encoder
@@ -56,16 +67,32 @@ class Task(RawTextModel):
         inputs: Any,
         outputs: Any,
         compile: bool = True,
+        name: str | None = None,
+        trainable: bool = True,
+        layer_trainable: Mapping[str, bool] | None = None,
         **kwargs: Any,
     ) -> None:
-        if preprocessor is not None:
+        if kwargs:
+            refuse_unknown(type(self), kwargs, constructor_arguments(type(self), Task), _ELSEWHERE)
+        check_callable(preprocessor)
+        if isinstance(preprocessor, Preprocessor):
             self._check_preprocessor(backbone, preprocessor)
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        super().__init__(inputs=inputs, outputs=outputs, name=name)
         self.dtype_policy = backbone.dtype_policy
         self.backbone = backbone
         self.preprocessor = preprocessor
+        if not trainable:
+            self.trainable = False  # after the layers are tracked; True leaves a frozen backbone frozen
+        set_layer_flags(self, layer_trainable or {})
         if compile:
             self.compile()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "preprocessor":
+            # No part of the model: Keras would save and list it among the layers.
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     @classmethod
     def _check_preprocessor(cls, backbone: Backbone, preprocessor: Preprocessor) -> None:
@@ -107,12 +134,15 @@ class Task(RawTextModel):
 
     def summary(self, *args: Any, **kwargs: Any) -> None:
         """As ``keras.Model.summary``, after a line that names the preprocessor."""
-        if self.preprocessor is not None:
+        if isinstance(self.preprocessor, Preprocessor):
             length, tokenizer = self.preprocessor.sequence_length, self.preprocessor.tokenizer
             (kwargs.get("print_fn") or print)(
                 f'Preprocessor: "{type(self.preprocessor).__name__}", at most {length} ids of '
                 f'"{type(tokenizer).__name__}" ({tokenizer.vocabulary_size():,} tokens)'
             )
+        elif self.preprocessor is not None:
+            name = getattr(self.preprocessor, "__name__", type(self.preprocessor).__name__)
+            (kwargs.get("print_fn") or print)(f'Preprocessor: "{name}"')
         super().summary(*args, **kwargs)
 
     def head_config(self) -> TaskConfig:
@@ -135,6 +165,7 @@ class Task(RawTextModel):
             "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
             "name": self.name,
             "trainable": self.trainable,
+            **flags_in_config(self),
         }
 
     @classmethod
@@ -142,6 +173,7 @@ class Task(RawTextModel):
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("backbone", "preprocessor")
+            if isinstance(config.get(name), dict)
         }
         return cls(**{**config, **parts})
 
@@ -174,12 +206,19 @@ class Task(RawTextModel):
         load_head = kwargs.pop("load_task_weights", True)
         opened = Preset.open(preset)
         made = families.class_for(cls, opened, cls._kind_in(opened))
+        if made.__module__.startswith(__package__):  # a user's class may take more than its signature shows
+            known = [*constructor_arguments(made, Task), "dtype", "load_task_weights"]
+            refuse_unknown(made, kwargs, known, _ELSEWHERE)
         head = made.saved_head(opened, kwargs)
         if "preprocessor" not in kwargs:
             preprocessor = made.preprocessor_cls.from_opened(opened) if opened.has_tokenizer else None
             kwargs["preprocessor"] = preprocessor
         encoder = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
-        model = made(made.backbone_cls.from_shape(opened.config, **encoder), **{**(head or {}), **kwargs})
+        encoder = {**made.backbone_cls.saved_state(opened), **encoder}
+        # A new head is none that was saved: its name and flags are those of a new model.
+        state = KerasState() if head is None else opened.task_state
+        settings = {**(head or {}), **restored(state, made.default_name()), **kwargs}
+        model = made(made.backbone_cls.from_shape(opened.config, **encoder), **settings)
         if load_weights and (head is None or not load_head):
             weights.assign(model.backbone, opened.weights(head=False))
         elif load_weights:
@@ -211,16 +250,16 @@ class Task(RawTextModel):
     def save_to_preset(
         self,
         preset_dir: str | PathLike[str],
+        max_shard_size: float | None = 10,
         *,
         weights_dtype: str = "float32",
-        max_shard_size: float | None = 10,
     ) -> Path:
         """Writes the whole task as a preset folder that keras-hub reads too; the optimizer is not kept.
 
         Args:
             preset_dir: the folder; what stood there under the same file names is replaced.
-            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
             max_shard_size: an encoder of more gigabytes is written in several files.
+            weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
 
         Raises:
             WeightsError: a weight too large for float16.
@@ -269,14 +308,27 @@ class Task(RawTextModel):
 
         return export_checkpoint(path, self.contents())
 
+    @classmethod
+    def default_name(cls) -> str:
+        return families.default_name(cls.backbone_cls.family, cls.kind)
+
     def contents(self, labels: Sequence[str] | None = None) -> Contents:
         """All that makes this model, as presets and checkpoints keep it."""
         config, preprocessor = self.backbone.shape(), self.preprocessor
+        if preprocessor is not None and is_called(preprocessor):
+            warnings.warn(
+                f"The preprocessor is {preprocessor!r:.80}, whose own code a preset cannot hold. Pass "
+                "preprocessor=... again to from_preset.",
+                stacklevel=4,
+            )
+            preprocessor = preprocessor if isinstance(preprocessor, Preprocessor) else None
         return Contents(
             config=config,
             task=self.head_config(),
             labels=labels,
             weights=weights.state_of(self),
+            encoder_state=self.backbone.keras_state(),
+            task_state=keras_state(self, self.default_name()),
             **(
                 {"sequence_length": config.max_sequence_length}
                 if preprocessor is None

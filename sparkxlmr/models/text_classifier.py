@@ -89,7 +89,9 @@ class TextClassifier(Task):
             )
         # === Layers ===
         dtype = backbone.dtype_policy
-        pooled_dropout = keras.layers.Dropout(dropout, dtype=dtype, name="pooled_dropout")
+        # With a single dropout it is the one before the logits, keras-hub's name of it in ALBERT.
+        name = "output_dropout" if hidden_dim is None else "pooled_dropout"
+        pooled_dropout = keras.layers.Dropout(dropout, dtype=dtype, name=name)
         pooled_dense = (
             None if hidden_dim is None else dense(hidden_dim, "pooled_dense", dtype, activation="tanh")
         )
@@ -106,6 +108,8 @@ class TextClassifier(Task):
         super().__init__(backbone, preprocessor, inputs, output_dense(x), **kwargs)
 
         # === Config ===
+        self.pooled_dropout = None if pooled_dense is None else pooled_dropout
+        self.output_dropout = pooled_dropout if pooled_dense is None else output_dropout
         self.pooled_dense = pooled_dense
         self.output_dense = output_dense
         self.num_classes = num_classes
@@ -119,7 +123,8 @@ class TextClassifier(Task):
     ) -> None:
         """As ``keras.Model.compile``; ``"auto"`` takes what keras-hub takes.
 
-        That is Adam (5e-5, for ALBERT 1e-5), sparse categorical cross-entropy (from logits unless
+        That is Adam (5e-5, for ALBERT 1e-5; too low for the tiny models of this package, see
+        docs/coming_from_keras_hub.md), sparse categorical cross-entropy (from logits unless
         ``activation`` is softmax) and sparse categorical accuracy. On TensorFlow ``jit_compile`` is off
         unless asked for: XLA would compile anew for every width that the batches bring.
         """
@@ -206,24 +211,27 @@ class TextClassifier(Task):
     def save_to_preset(
         self,
         preset_dir: str | PathLike[str],
+        max_shard_size: float | Sequence[str] | None = 10,
         classes: Sequence[str] | None = None,
         *,
         weights_dtype: str = "float32",
-        max_shard_size: float | None = 10,
     ) -> Path:
         """Writes the whole task as a preset folder that keras-hub reads too; the optimizer is not kept.
 
         Args:
             preset_dir: the folder; what stood there under the same file names is replaced.
+            max_shard_size: an encoder of more gigabytes is written in several files. (Label names may stand
+                in this place, which was theirs before.)
             classes: label names in id order; None keeps those that the model already has.
             weights_dtype: ``"float32"``, or ``"float16"`` for half the size.
-            max_shard_size: an encoder of more gigabytes is written in several files.
 
         Raises:
             SettingError: label names that are not one a class, or the model was quantized.
             WeightsError: a weight too large for float16.
             OutputError: the folder cannot be written.
         """
+        if max_shard_size is not None and not isinstance(max_shard_size, (int, float)):
+            classes, max_shard_size = max_shard_size, 10
         return write_preset(preset_dir, self.contents(classes), weights_dtype, max_shard_size)
 
     def contents(self, labels: Sequence[str] | None = None) -> Contents:
@@ -247,3 +255,6 @@ class TextClassifier(Task):
         if asked.get("activation") is not None:
             head["output_function"] = None  # the caller's activation takes its place
         return head
+
+
+Classifier = TextClassifier  # keras-nlp's name

@@ -1,4 +1,4 @@
-"""Tokenizers with keras-hub's names, over the text floor."""
+"""Tokenizers as Keras layers with keras-hub's names, over the text layer."""
 
 from __future__ import annotations
 
@@ -8,23 +8,36 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import keras
 import numpy as np
 
-from sparkxlmr.errors import OutputError, SettingError
+from sparkxlmr.errors import InputError, OutputError, SettingError
 from sparkxlmr.models import families
 from sparkxlmr.models.families import classproperty
+from sparkxlmr.models.preprocessing_layer import (
+    PreprocessingLayer,
+    as_rows,
+    in_graph,
+    is_ragged,
+    is_traced,
+    ragged_outputs,
+    ragged_tensor,
+)
 from sparkxlmr.models.texts import as_column, is_one
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.families import tokenizer_for
-from sparkxlmr.text.packing import pack
 
 T = TypeVar("T", bound="Tokenizer")
 VOCABULARY_FILE = "vocabulary.spm"  # keras-hub's name for it
 
 
-class Tokenizer:
+class Tokenizer(PreprocessingLayer):
     """Base of the tokenizers. ``Tokenizer.from_preset`` gives the right one for a preset.
+
+    A Keras layer: ``dataset.map(tokenizer)`` gives a ragged tensor for batches of texts, a dense one for
+    single texts or with ``sequence_length``; a ``keras.Sequential`` behind a
+    ``keras.Input(shape=(), dtype="string")`` may hold one (TensorFlow backend).
 
     Args:
         proto: a SentencePiece model: the path of its file, its bytes, or those as base64 text (as configs
@@ -36,6 +49,7 @@ class Tokenizer:
             ``remove_space``, as :class:`sparkxlmr.text.albert.AlbertNormalization` describes them; and
             ``added_tokens`` and ``truncation_side`` of :func:`sparkxlmr.text.families.tokenizer_for`. None
             hands texts to SentencePiece as they are, as keras-hub does.
+        name, trainable: as for every Keras layer.
 
     The family's rule on the text floor is at hand as :attr:`text`.
 
@@ -53,6 +67,7 @@ class Tokenizer:
     """
 
     family: ClassVar[str]
+    backbone_cls: ClassVar[Any]
 
     def __init__(
         self,
@@ -62,10 +77,11 @@ class Tokenizer:
         add_bos: bool = False,
         add_eos: bool = False,
         settings: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        self.dtype = _checked(dtype)
+        super().__init__(dtype=_checked(dtype), **kwargs)
         self.settings = dict(settings or {})
-        self.text = tokenizer_for(self.family, _proto(proto), self.settings)
+        self.set_proto(proto)
         self.sequence_length = sequence_length
         self.add_bos = add_bos
         self.add_eos = add_eos
@@ -92,7 +108,7 @@ class Tokenizer:
 
     # --- text to ids and back ---
 
-    def __call__(self, inputs: str | Sequence[str]) -> Any:
+    def call(self, inputs: Any) -> Any:
         return self.tokenize(inputs)
 
     def tokenize(self, inputs: str | Sequence[str]) -> Any:
@@ -103,30 +119,90 @@ class Tokenizer:
         Raises:
             InputError: something that is no text.
         """
-        if is_one(inputs):
-            return self.tokenize(as_column(inputs))[0]
+        if is_traced(inputs):
+            return self._tokenize_in_graph(inputs)
+        rows = self._rows(as_column(inputs))
+        if self.sequence_length is None:
+            return rows[0] if is_one(inputs) else rows
+        found = np.array(rows, None if self.dtype == "string" else self.dtype)
+        found = found.reshape(len(rows), self.sequence_length)
+        return found[0] if is_one(inputs) else found
+
+    def _rows(self, texts: list[str]) -> list[list[Any]]:
+        """Ids or pieces of each text; all of ``sequence_length`` where there is one."""
         start = [self.text.bos_id] if self.add_bos else []
         end = [self.text.eos_id] if self.add_eos else []
         length = self.sequence_length
         room = None if length is None else max(length - len(start) - len(end), 0)
-        rows = self.text.tokenize(as_column(inputs))
+        rows = self.text.tokenize(texts)
         if room is not None:
             rows = [self.text.shortened(row, room) for row in rows]
         rows = [[*start, *row, *end][:length] for row in rows]
-        if self.dtype == "string":
-            pad = [] if length is None else [self.text.id_to_token(self.text.pad_id)] * length
-            named = [[self.text.id_to_token(i) for i in row] for row in rows]
-            return named if length is None else np.array([(row + pad)[:length] for row in named])
-        return rows if length is None else pack(rows, self.text.pad_id, length)[0].astype(self.dtype)
+        if length is not None:
+            rows = [row + [self.text.pad_id] * (length - len(row)) for row in rows]
+        return [[self.text.id_to_token(i) for i in row] for row in rows] if self.dtype == "string" else rows
+
+    @classmethod
+    def is_customized(cls) -> bool:
+        """Whether a subclass has its own ``tokenize`` or ``call``, which preprocessors then use."""
+        return (cls.tokenize, cls.call) != (Tokenizer.tokenize, Tokenizer.call)
+
+    def _tokenize_in_graph(self, inputs: Any) -> Any:
+        single, dtype = self._one_text(inputs), object if self.dtype == "string" else self.dtype
+        length = self.sequence_length
+
+        def run(texts: Any) -> tuple[np.ndarray, np.ndarray]:
+            return ragged_outputs(self._rows(as_column(texts)), dtype)
+
+        values, lengths = in_graph(run, inputs, [(dtype, (length if single else None,)), (np.int64, (None,))])
+        if single:
+            return values
+        return ragged_tensor(values, lengths) if length is None else keras.ops.reshape(values, (-1, length))
+
+    def _one_text(self, inputs: Any) -> bool:
+        if inputs.shape.rank not in (0, 1):
+            raise InputError(
+                f"The tensor of texts has the shape {inputs.shape}", "() or (n,)", "squeeze or flatten it"
+            )
+        return bool(inputs.shape.rank == 0)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        shape = (*inputs.shape, self.sequence_length)
+        is_open = self.sequence_length is None and len(inputs.shape) > 0
+        return keras.KerasTensor(shape, dtype=self.dtype, ragged=is_open)
 
     def detokenize(self, inputs: Any) -> Any:
         """The text of a sequence of ids, or the texts of several; special ids are left out."""
-        rows = np.asarray(inputs).tolist() if hasattr(inputs, "__array__") else list(inputs)
-        if rows and isinstance(rows[0], (list, tuple, np.ndarray)):
-            return [self.text.decode(row) for row in rows]
-        return self.text.decode(rows)
+        if is_traced(inputs):
+            single = not is_ragged(inputs) and inputs.shape.rank == 1
+            outputs = [(object, () if single else (None,))]
+
+            def run(ids: Any) -> list[np.ndarray]:
+                rows, _ = as_rows(ids)
+                texts = [self.text.decode(row).encode() for row in rows]
+                return [np.array(texts[0] if single else texts, object)]
+
+            return in_graph(run, inputs, outputs)[0]
+        rows, several = as_rows(inputs)
+        texts = [self.text.decode(row) for row in rows]
+        return texts if several else texts[0]
 
     # --- the vocabulary ---
+
+    @property
+    def proto(self) -> bytes:
+        """The serialized SentencePiece model."""
+        return self.text.proto
+
+    def set_proto(self, proto: bytes | str | PathLike[str]) -> None:
+        """Replace the SentencePiece model; the argument and the errors are those of the constructor."""
+        if not isinstance(proto, (bytes, str, PathLike)):
+            raise SettingError(
+                f"proto is {proto!r:.80} of type {type(proto).__name__}",
+                "a SentencePiece model: the path of its file, or its bytes",
+                "pass the path of the file",
+            )
+        self.text = tokenizer_for(self.family, _proto(proto), self.settings)
 
     def vocabulary_size(self) -> int:
         """How many ids there are, those of special tokens included."""
@@ -170,6 +246,35 @@ class Tokenizer:
         return self.text.mask_id
 
     @property
+    def start_token(self) -> str:
+        """The token before every text: ``<s>`` or ``[CLS]``."""
+        return str(self.text.id_to_token(self.text.bos_id))
+
+    @property
+    def end_token(self) -> str:
+        """The token behind every text: ``</s>`` or ``[SEP]``."""
+        return str(self.text.id_to_token(self.text.eos_id))
+
+    @property
+    def pad_token(self) -> str:
+        """The token of padding: ``<pad>``."""
+        return str(self.text.id_to_token(self.text.pad_id))
+
+    @property
+    def unk_token(self) -> str:
+        """The token of what the vocabulary lacks: ``<unk>``."""
+        return str(self.text.id_to_token(self.text.unk_id))
+
+    @property
+    def mask_token(self) -> str:
+        """The mask as texts spell it: ``<mask>`` or ``[MASK]``."""
+        return str(self.text.mask_token)
+
+    # ALBERT's names of the start and end token; here both families have both.
+    cls_token, cls_token_id = start_token, start_token_id
+    sep_token, sep_token_id = end_token, end_token_id
+
+    @property
     def special_token_ids(self) -> list[int]:
         """Ids of all special tokens, in ascending order."""
         return sorted(self.text.special_ids)
@@ -201,21 +306,22 @@ class Tokenizer:
         Raises:
             OutputError: the folder cannot be written.
         """
-        return write_preprocessor(preset_dir, self.family, self.text.proto, self.settings)
+        return write_preprocessor(preset_dir, self.family, self.text.proto, dict(self.settings))
 
     def load_assets(self, dir_path: str | PathLike[str]) -> None:
         """Takes the SentencePiece model that :meth:`save_assets` wrote, in place of the present one."""
-        self.text = tokenizer_for(self.family, Path(dir_path) / VOCABULARY_FILE, self.settings)
+        self.set_proto(Path(dir_path) / VOCABULARY_FILE)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the SentencePiece model among them as base64 text."""
         return {
+            **super().get_config(),
             "proto": base64.b64encode(self.text.proto).decode("ascii"),
             "sequence_length": self.sequence_length,
             "dtype": self.dtype,
             "add_bos": self.add_bos,
             "add_eos": self.add_eos,
-            "settings": self.settings,
+            "settings": dict(self.settings),
         }
 
     @classmethod
@@ -227,6 +333,8 @@ class Tokenizer:
 
 
 def _checked(dtype: Any) -> str:
+    if isinstance(dtype, (dict, keras.DTypePolicy)):  # from a config
+        dtype = keras.dtype_policies.get(dtype).name
     try:
         name = "string" if dtype in ("string", str) else np.dtype(dtype).name
     except TypeError:

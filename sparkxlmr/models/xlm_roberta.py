@@ -9,6 +9,7 @@ import keras
 from sparkxlmr.models.backbone import Backbone, text_inputs
 from sparkxlmr.models.layers import (
     PositionEmbedding,
+    TokenAndPositionEmbedding,
     embedding,
     encoder_layer,
     named_parts,
@@ -98,8 +99,17 @@ class XLMRobertaBackbone(Backbone):
         # === Config ===
         self.token_embedding = token_embedding
         self.position_embedding = position_embedding
+        self.embeddings_dropout = embeddings_dropout
         self.embeddings_norm = embeddings_norm
         self.transformer_layers = transformer_layers
+        self.start_token_index = 0
+
+    @property
+    def embeddings(self) -> TokenAndPositionEmbedding:
+        """The token and the position embedding as one layer, as in keras-hub; it shares their weights."""
+        return TokenAndPositionEmbedding(
+            self.token_embedding, self.position_embedding, dtype=self.dtype_policy, name="embeddings"
+        )
 
     def named_layers(self) -> dict[str, keras.layers.Layer]:
         found: dict[str, keras.layers.Layer] = {
@@ -117,12 +127,14 @@ class XLMRobertaTokenizer(Tokenizer):
     """XLM-R's SentencePiece tokenizer, which reads special tokens spelled in a text as such."""
 
     family = "xlm_roberta"
+    backbone_cls = XLMRobertaBackbone
 
 
 @keras.saving.register_keras_serializable(package="sparkxlmr")
 class XLMRobertaTextClassifierPreprocessor(TextClassifierPreprocessor):
     """``<s> text </s>``, and ``<s> first </s></s> second </s>`` for pairs."""
 
+    backbone_cls = XLMRobertaBackbone
     tokenizer_cls = XLMRobertaTokenizer
 
 
@@ -130,6 +142,7 @@ class XLMRobertaTextClassifierPreprocessor(TextClassifierPreprocessor):
 class XLMRobertaMaskedLMPreprocessor(MaskedLMPreprocessor):
     """The same with tokens hidden behind ``<mask>``."""
 
+    backbone_cls = XLMRobertaBackbone
     tokenizer_cls = XLMRobertaTokenizer
 
 
@@ -188,3 +201,8 @@ class XLMRobertaMaskedLM(MaskedLM):
 
     backbone_cls = XLMRobertaBackbone
     preprocessor_cls = XLMRobertaMaskedLMPreprocessor
+
+
+# Names of keras-nlp, which keras-hub has too.
+XLMRobertaClassifier = XLMRobertaTextClassifier
+XLMRobertaPreprocessor = XLMRobertaTextClassifierPreprocessor

@@ -30,6 +30,22 @@ DEFAULT_MASKING = {
 }
 
 
+@dataclass(frozen=True)
+class KerasState:
+    """What a preset keeps of a Keras model beside its parameters and weights.
+
+    Attributes:
+        name: its name in Keras, or None for the default of its class.
+        trainable: False where the whole model is frozen.
+        layer_trainable: flags of layers that differ from the enclosing layer's, by path; see
+            :mod:`sparkxlmr.models.trainable`.
+    """
+
+    name: str | None = None
+    trainable: bool = True
+    layer_trainable: Mapping[str, bool] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Description:
     """What the JSON files of a model folder say.
@@ -45,6 +61,7 @@ class Description:
             ``truncation_side``. Empty: nothing.
         masking: how a masked language model hides pieces in training, with keras-hub's four names; empty for
             other models.
+        encoder_state, task_state: name and frozen layers of the encoder, and of the whole task.
     """
 
     config: BackboneConfig
@@ -54,6 +71,8 @@ class Description:
     truncate: str = DEFAULT_TRUNCATE
     tokenizer_settings: Mapping[str, Any] = field(default_factory=dict)
     masking: Mapping[str, Any] = field(default_factory=dict)
+    encoder_state: KerasState = field(default_factory=KerasState)
+    task_state: KerasState = field(default_factory=KerasState)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +85,8 @@ class Contents:
         task: the head, or None for a bare encoder.
         labels: one name a class in id order, or None where the classes have no names.
         proto: the SentencePiece model, or None for a model that is fed with integers.
-        sequence_length, truncate, tokenizer_settings, masking: as :class:`Description`; a masked language
-            model without ``masking`` gets keras-hub's.
+        sequence_length, truncate, tokenizer_settings, masking, encoder_state, task_state: as
+            :class:`Description`; a masked language model without ``masking`` gets keras-hub's.
 
     Raises:
         SettingError: labels that are not one a class, or a sequence length that is no count.
@@ -82,6 +101,8 @@ class Contents:
     truncate: str = DEFAULT_TRUNCATE
     tokenizer_settings: Mapping[str, Any] = field(default_factory=dict)
     masking: Mapping[str, Any] = field(default_factory=dict)
+    encoder_state: KerasState = field(default_factory=KerasState)
+    task_state: KerasState = field(default_factory=KerasState)
 
     def __post_init__(self) -> None:
         check_count("sequence_length", self.sequence_length)

@@ -25,6 +25,7 @@ from sparkxlmr.presets.contents import (
     DEFAULT_TRUNCATE,
     TRUNCATIONS,
     Description,
+    KerasState,
     check_labels,
     default_labels,
     masking_of,
@@ -44,6 +45,8 @@ ENCODER_EXTRAS = ("layer_norm_epsilon", "activation", "attention_dropout")
 HEAD_EXTRAS = ("activation", "layer_norm_epsilon")
 OUTPUT_FUNCTION = "output_function"  # of a classifier, at the top level of task.json
 CLASSES, NORMALIZATION = "classes", "normalization"
+# Beyond keras-hub: which layers are frozen, at the top level of config.json and task.json.
+LAYER_TRAINABLE = "layer_trainable"
 
 TASK_CLASSES = {"text_classifier": "TextClassifier", "masked_lm": "MaskedLM"}
 # keras-nlp's name of text classifiers, in presets that were saved before it became keras-hub.
@@ -62,11 +65,15 @@ def describe(folder: Path) -> Description:
     document = read_json(folder / CONFIG)
     architecture = _architecture(document, folder / CONFIG)
     config = _backbone_config(document, architecture, folder / CONFIG)
+    encoder_state, task_state = _keras_state(document, folder / CONFIG), KerasState()
     task: TaskConfig | None = None
     labels: tuple[str, ...] = ()
     if (folder / TASK).is_file():
         document = read_json(folder / TASK)
-        task = _task_config(document, config, architecture, folder / TASK)
+        # An embedder has no weights of its own: its preset is that of an encoder.
+        if document.get("class_name") != f"{architecture.hub_class}TextEmbedder":
+            task = _task_config(document, config, architecture, folder / TASK)
+            task_state = _keras_state(document, folder / TASK)
         if isinstance(task, TextClassifierConfig):
             labels = _labels(document.get(CLASSES), task.num_classes, folder / TASK)
     told: Mapping[str, Any] = {}
@@ -85,6 +92,8 @@ def describe(folder: Path) -> Description:
         ),
         tokenizer_settings=_tokenizer_settings(folder / TOKENIZER),
         masking=masking_of(task, _masking(told, folder / PREPROCESSOR)),
+        encoder_state=encoder_state,
+        task_state=task_state,
     )
 
 
@@ -183,6 +192,23 @@ def _classifier_config(
         dropout=inner.get("dropout", 0.1 if pooled else 0.0),
         output_function=function,
     )
+
+
+def _keras_state(document: Mapping[str, Any], path: Path) -> KerasState:
+    """Return the name and the frozen layers that a ``config.json`` or ``task.json`` describes."""
+    inner = _inner(document, path)
+    name, trainable = inner.get("name"), inner.get("trainable", True)
+    flags = document.get(LAYER_TRAINABLE, {})
+    if name is not None and (not isinstance(name, str) or not name or "/" in name):
+        raise NotAPresetError(f"{path} has the name {name!r:.100}", "a name of a layer", "copy it again")
+    values = (trainable, *flags.values()) if isinstance(flags, dict) else ()
+    if not values or not all(isinstance(flag, bool) for flag in values):
+        raise NotAPresetError(
+            f"{path} has trainable {trainable!r:.100} and {LAYER_TRAINABLE} {flags!r:.200}",
+            "true or false, and an object of layer paths with true or false",
+            "save the preset again",
+        )
+    return KerasState(name, trainable, flags)
 
 
 def _labels(classes: object, num_classes: int, path: Path) -> tuple[str, ...]:

@@ -177,6 +177,8 @@ class Preset(Description):
             truncate=self.truncate,
             tokenizer_settings=self.tokenizer_settings,
             masking=self.masking,
+            encoder_state=self.encoder_state,
+            task_state=self.task_state,
         )
 
     @property

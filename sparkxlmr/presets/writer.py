@@ -26,7 +26,7 @@ from sparkxlmr.presets.config import (
     TextClassifierConfig,
     check_activation,
 )
-from sparkxlmr.presets.contents import Contents, masking_of
+from sparkxlmr.presets.contents import Contents, KerasState, masking_of
 from sparkxlmr.presets.files import sha256_of, to_disk
 from sparkxlmr.presets.tables import Architecture
 
@@ -192,6 +192,10 @@ def _encoder_extras(contents: Contents) -> dict[str, Any]:
     }
 
 
+def _layer_trainable(state: KerasState) -> dict[str, Any]:
+    return {keras_hub.LAYER_TRAINABLE: dict(state.layer_trainable)} if state.layer_trainable else {}
+
+
 def _head_extras(contents: Contents) -> dict[str, Any]:
     """The numbers of a masked language model's head that are not those which keras-hub fixes."""
     if not isinstance(contents.task, MaskedLMConfig):
@@ -232,7 +236,8 @@ def _warn_of_differences(contents: Contents) -> None:
 
 def _write_jsons(folder: Path, contents: Contents) -> None:
     backbone = _backbone(contents)
-    write_json(folder / keras_hub.CONFIG, {**backbone, **_encoder_extras(contents)})
+    flags = _layer_trainable(contents.encoder_state)
+    write_json(folder / keras_hub.CONFIG, {**backbone, **_encoder_extras(contents), **flags})
     preprocessor = None
     if contents.proto is not None:
         architecture = tables.of(contents.config)
@@ -244,7 +249,7 @@ def _write_jsons(folder: Path, contents: Contents) -> None:
         preprocessor = _preprocessor(architecture, kind, tokenizer, settings)
         write_json(folder / keras_hub.PREPROCESSOR, preprocessor)
     if contents.task is not None:
-        extras = _head_extras(contents)
+        extras = {**_head_extras(contents), **_layer_trainable(contents.task_state)}
         if isinstance(contents.task, TextClassifierConfig) and contents.task.output_function is not None:
             extras[keras_hub.OUTPUT_FUNCTION] = contents.task.output_function
         if contents.labels is not None:
@@ -279,21 +284,27 @@ def _object(architecture: Architecture, part: str, ending: str, config: Mapping[
     }
 
 
-def _layer(dtype: str) -> dict[str, Any]:
+def _layer(dtype: str, trainable: bool = True) -> dict[str, Any]:
     policy = {
         "module": "keras",
         "class_name": "DTypePolicy",
         "config": {"name": dtype},
         "registered_name": None,
     }
-    return {"trainable": True, "dtype": policy}
+    return {"trainable": trainable, "dtype": policy}
 
 
 def _backbone(contents: Contents) -> dict[str, Any]:
     numbers = contents.config.arguments()
     for name in keras_hub.ENCODER_EXTRAS:
         del numbers[name]  # keras-hub's class does not take it
-    return _object(tables.of(contents.config), "backbone", "Backbone", {**_layer("float32"), **numbers})
+    state = contents.encoder_state
+    settings = {**_named(state), **_layer("float32", state.trainable), **numbers}
+    return _object(tables.of(contents.config), "backbone", "Backbone", settings)
+
+
+def _named(state: KerasState) -> dict[str, Any]:
+    return {} if state.name is None else {"name": state.name}
 
 
 def _write_tokenizer(folder: Path, architecture: Architecture, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -327,9 +338,11 @@ def _task(
         tables.of(contents.config),
         task.kind,
         keras_hub.TASK_CLASSES[task.kind],
-        {"backbone": backbone, "preprocessor": preprocessor},
+        {**_named(contents.task_state), "backbone": backbone, "preprocessor": preprocessor},
     )
     config = document["config"]
+    if not contents.task_state.trainable:  # keras-hub writes no True, but takes the argument
+        config["trainable"] = False
     if isinstance(task, TextClassifierConfig):
         config |= {"num_classes": task.num_classes, "activation": task.activation or "linear"}
         if task.hidden_dim is not None:

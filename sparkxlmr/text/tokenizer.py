@@ -240,8 +240,8 @@ class SentencePieceTokenizer:
         laid out from its end, and the first one is the shorter. With ``seconds``, one for each text, every
         window is the first half of a pair (:meth:`encode_pairs`); a second text that fills more than half of
         the room, where the first would have to be cut, is truncated in all of them. Of a text with more than
-        ``max_windows`` the first ones are made (the last ones where ``truncation_side`` is "left"), and the rest
-        is not tokenized where that can be avoided.
+        ``max_windows`` the first ones are made (the last ones where ``truncation_side`` is "left"), and the
+        rest is not tokenized where that can be avoided.
 
         Returns:
             The windows of the first text, then those of the second and so on, and how many each text has.

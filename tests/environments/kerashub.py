@@ -119,8 +119,43 @@ def change(model: Any) -> None:
             variable.assign(variable + rng.normal(0, 0.02, variable.shape).astype("float32"))
 
 
+def compare_layers() -> None:
+    """Ends the program where tokenizers, packers and preprocessors of the two packages do not agree."""
+    segments = (["Stocks rise", "x " * 9], ["as oil falls to", "y"], ["$60. " * 5, ""])
+    for preset, kind in (("xlmr", "TextClassifier"), ("albert", "TextClassifier")):
+        folder = str(FIXTURES / "keras_hub" / f"{preset}_text_classifier")
+        packages = (models, keras_hub.models)
+        for truncate in ("round_robin", "waterfall"):
+            for length in (8, 11, 13, 40):
+                mine, theirs = (
+                    getattr(package, f"{kind}Preprocessor").from_preset(
+                        folder, sequence_length=length, truncate=truncate
+                    )
+                    for package in packages
+                )
+                for n in (1, 2, 3):
+                    x = tuple(map(list, segments[:n]))
+                    found, expected = mine(x=x), theirs(x=x)
+                    for name in expected:
+                        assert np.array_equal(found[name], np.asarray(expected[name])), (preset, n, name)
+                ids = tuple(mine.tokenizer(list(column)) for column in segments[:2])
+                for one, two in zip(mine.packer(ids), theirs.packer(ids), strict=True):
+                    assert np.array_equal(one, np.asarray(two)), (preset, truncate, length)
+        mine, theirs = (package.Tokenizer.from_preset(folder) for package in packages)
+        assert mine.proto == theirs.proto
+        for name in keras_hub_attributes(theirs):
+            assert getattr(mine, name) == getattr(theirs, name), (preset, name)
+    print("tokens, packers and preprocessors of one to three segments agree", flush=True)
+
+
+def keras_hub_attributes(tokenizer: Any) -> list[str]:
+    """The names of a tokenizer's special tokens and their ids."""
+    return [name for name in vars(tokenizer) if name.endswith(("_token", "_token_id")) and name[0] != "_"]
+
+
 def main() -> None:
     """All kinds, there and back."""
+    compare_layers()
     for name, mine in made_here().items():
         with tempfile.TemporaryDirectory(prefix="sparkxlmr-kerashub-") as folder:
             here, there = Path(folder) / "here", Path(folder) / "there"

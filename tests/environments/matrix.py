@@ -12,7 +12,7 @@
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
 | packed | the wheel without pyspark, packed by venv-pack | the job, on executors that see only the archive |
 | connect | pyspark-client, no Spark | the whole job on a Connect server that lacks the package |
-| kerashub | keras-hub itself | presets of every kind, from here to keras-hub and back |
+| kerashub | keras-hub itself | presets of every kind, from here to there and back; the record of its names |
 """
 
 from __future__ import annotations
@@ -146,6 +146,7 @@ def kerashub() -> None:
     """What is saved here keras-hub loads, and the other way round, with the same ids and answers."""
     folder = CHECKOUT / "tests/environments"
     python = kept("kerashub", "-r", folder / "kerashub.txt", has_package=False)
+    run(python, folder / "kerashub_names.py")
     # The package from the checkout: it needs nothing here that keras-hub does not bring.
     run(python, folder / "kerashub.py", env={**os.environ, "PYTHONPATH": str(CHECKOUT)})
 
