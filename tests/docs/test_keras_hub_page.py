@@ -46,7 +46,7 @@ def test_table_refuses_an_unexplained_difference(monkeypatch):
 
 def test_table_refuses_a_needless_explanation(monkeypatch):
     monkeypatch.setitem(keras_hub_names.EXPLANATIONS, "name `tokenize`", "Not there.")
-    with pytest.raises(ValueError, match="without a difference: .*tokenize"):
+    with pytest.raises(ValueError, match=r"without a difference: .*tokenize"):
         keras_hub_names.table()
 
 
