@@ -29,11 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
+from sparkxlmr.presets.disk import writing_below
 from sparkxlmr.presets.locks import locked
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import device_environment, visible_gpus
 from sparkxlmr.runtime.engines import Runner, engine_named
-from sparkxlmr.runtime.host import host_folder
+from sparkxlmr.runtime.host import HOST_FOLDER, host_folder
 from sparkxlmr.runtime.messages import portable, receive, send
 
 #: Processes that compute on each GPU, unless said otherwise. One is kept busy by any number of workers; a
@@ -171,7 +172,8 @@ def _dialled(place: Path) -> IO[bytes]:
 
 def _folder() -> Path:
     folder = host_folder() / "gpus"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with writing_below(folder, HOST_FOLDER):
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

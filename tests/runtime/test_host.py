@@ -131,6 +131,18 @@ def test_no_room_for_the_copy(plain_bundle, host_home, tmp_path, monkeypatch):
         host.unpacked_once(plain_bundle.hash, archive)
 
 
+def test_unpacked_once_full_disk_while_receiving(plain_bundle, host_home):
+    """The pieces of a broadcast are joined on the host first."""
+
+    def full(target):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        EnvironmentNotReadyError, match=r"bundles cannot be written to: No space.*HOST_FOLDER"
+    ):
+        host.unpacked_once(plain_bundle.hash, full)
+
+
 def test_another_bundle_is_refused(plain_bundle, host_home, tmp_path):
     archive = pack(plain_bundle, tmp_path)
     with pytest.raises(DamagedModelError, match="holds the bundle"):
