@@ -39,7 +39,7 @@ with locked(sys.argv[1]):
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux alone tells which process is stopped")
 def test_locked_by_a_stopped_process(tmp_path, monkeypatch, caplog):
     """Who waits is told the file and the process, and goes on when that is continued."""
-    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE", 0.05, raising=False)
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "lock")]
     holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -63,7 +63,7 @@ def test_locked_by_a_stopped_process(tmp_path, monkeypatch, caplog):
 
 
 def test_locked_without_waiting(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(locks, "PATIENCE", 0.05)
+    monkeypatch.setattr(locks, "PATIENCE", 0.05, raising=False)
     with locked(tmp_path / "lock"):
         time.sleep(0.2)
     assert caplog.messages == []
