@@ -72,6 +72,7 @@ class SharedRunner:
                 "set the engine to 'openvino', or start Spark where there is a GPU",
             )
         self._gpu, self._number = places[os.getpid() % len(places)]
+        self._bundle = bundle
         self._opening = str(bundle.folder), bundle.hash, precision
         self._lock = threading.Lock()
         self._stream: IO[bytes] | None = None
@@ -81,6 +82,7 @@ class SharedRunner:
         """As the engine's own runner. A process that ended is an error once; the next call starts another."""
         with self._lock:
             if self._stream is None:
+                self._bundle.verify()  # a new process maps the files anew
                 self._open()
             answer: NDArray[np.float32] = self._ask(dict(inputs))
         return answer
