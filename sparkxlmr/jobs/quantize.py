@@ -89,9 +89,7 @@ def _quantized(preset: Preset, texts: Sequence[str], max_length: int) -> Bundle:
     from sparkxlmr.runtime.compiler import compile_bundle, own_folder
 
     calibrate(preset, texts, max_length)
-    folder = own_folder(preset, ENGINE, "int8")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return compile_bundle(preset, ENGINE, folder, "int8", "static")
+    return compile_bundle(preset, ENGINE, own_folder(preset, ENGINE, "int8"), "int8", "static")
 
 
 def _bundle(preset: Preset) -> Bundle:

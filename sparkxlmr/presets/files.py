@@ -9,9 +9,11 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from sparkxlmr.errors import OutputError
+from sparkxlmr.presets.disk import described
 
 # what was hashed before in this process, by what tells that a file is still the same one
 _HASHES: dict[tuple[str, int, int, int, int], str] = {}
@@ -53,8 +55,9 @@ def partial_path(folder: Path, purpose: str) -> Path:
     """
     for left in folder.glob(".*-*"):
         if _PARTIAL.fullmatch(left.name) and _is_old(left):
-            # Another process may be removing it too: what is gone is gone.
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+            # Another process may be removing it too, and what cannot be removed is in nobody's way.
+            with suppress(OSError):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     return folder / f".{purpose}-{uuid.uuid4().hex}"
 
 
@@ -71,10 +74,13 @@ def write_file_whole(path: Path, write: Callable[[Path], None]) -> None:
         fresh.replace(path)
     except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where it cannot close the file
         raise OutputError(
-            f"{path} cannot be written: {error}", "a folder with room", "choose another"
+            f"{path} cannot be written: {described(error, path.parent)}",
+            "a folder with room that this user may write to",
+            "make room there, or choose another folder",
         ) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink(missing_ok=True)
 
 
 def _is_old(path: Path) -> bool:

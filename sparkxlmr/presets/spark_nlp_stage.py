@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.presets.disk import writing_below
 from sparkxlmr.presets.files import known_sha256_of, partial_path, to_disk
-from sparkxlmr.presets.home import folder_in_home
+from sparkxlmr.presets.home import HOME, folder_in_home
 from sparkxlmr.presets.java_labels import labels_of
 from sparkxlmr.presets.locks import locked
 from sparkxlmr.presets.saved_graph import ASSETS, LABELS
@@ -80,7 +81,8 @@ def laid_out(folder: Path) -> Path:
     place = folder_in_home("spark_nlp") / total.hexdigest()
     with locked(place.with_suffix(".lock")):
         if not place.is_dir():
-            _lay_out(place, graph, folder / vocabulary, called, labels)
+            with writing_below(place.parent, HOME):
+                _lay_out(place, graph, folder / vocabulary, called, labels)
     return place
 
 

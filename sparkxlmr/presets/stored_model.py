@@ -17,8 +17,9 @@ from typing import Any, TypeGuard
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
 from sparkxlmr.presets import builtin
 from sparkxlmr.presets.calibration import CALIBRATION
+from sparkxlmr.presets.disk import writing_below
 from sparkxlmr.presets.files import sha256_of
-from sparkxlmr.presets.home import home
+from sparkxlmr.presets.home import HOME, home
 from sparkxlmr.presets.locks import locked
 from sparkxlmr.presets.measured import MEASURED
 from sparkxlmr.presets.open_model_folder import Model, open_folder
@@ -77,10 +78,10 @@ def kept(model: Any, source: str, fetch: Fetch) -> Model:
         if shipped.content_hash == model["hash"]:
             return shipped
     place = home() / "models" / model["hash"]
-    place.parent.mkdir(parents=True, exist_ok=True)
     with locked(place.with_suffix(".lock")):
         if not _is_intact(place, model):
-            _put(model, place, source, fetch)
+            with writing_below(place.parent, HOME):
+                _put(model, place, source, fetch)
     return replace(open_folder(place), name=model["name"])
 
 

@@ -27,6 +27,7 @@ from sparkxlmr.presets.config import (
     check_activation,
 )
 from sparkxlmr.presets.contents import Contents, KerasState, masking_of
+from sparkxlmr.presets.disk import described
 from sparkxlmr.presets.files import sha256_of, to_disk
 from sparkxlmr.presets.tables import Architecture
 
@@ -148,9 +149,9 @@ def write_whole(target: Path, write: Callable[[Path], None], owned: tuple[str, .
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise OutputError(
-            f"The model cannot be written to {target}: {error}",
-            "a folder with room",
-            "choose another folder",
+            f"The model cannot be written to {target}: {described(error, target)}",
+            "a folder with room that this user may write to",
+            "make room there, or choose another folder",
         ) from error
     return target
 

@@ -23,6 +23,7 @@ from sparkxlmr.errors import (
     OutputError,
     SparkxlmrError,
 )
+from sparkxlmr.presets.disk import described
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.runtime.bundle import MANIFEST, Bundle, BundleFile, Manifest
 
@@ -70,7 +71,7 @@ def pack(bundle: Bundle, folder: str | Path) -> Path:
         os.replace(temporary, target)
     except OSError as error:
         raise OutputError(
-            f"The archive {target} cannot be written: {error}",
+            f"The archive {target} cannot be written: {described(error, folder)}",
             "a folder with room that this user may write to",
             "make room, or set SPARKXLMR_HOME to another folder",
         ) from error
@@ -110,7 +111,7 @@ def unpack(archive: str | Path, into: str | Path, expected_hash: str | None = No
         raise _damaged(archive, f"cannot be read ({error})") from error
     except OSError as error:
         raise EnvironmentNotReadyError(
-            f"{archive} cannot be unpacked into {into}: {error}",
+            f"{archive} cannot be unpacked into {into}: {described(error, into.parent)}",
             "an archive that this user may read, and a folder with room",
             "make room, or set SPARKXLMR_HOST_FOLDER (driver: SPARKXLMR_HOME) to another folder",
         ) from error

@@ -337,4 +337,8 @@ def _require(condition: bool, what: str) -> None:
 
 
 def _damaged(path: Path, came: str, expected: str) -> DamagedModelError:
-    return DamagedModelError(f"The model file {path} {came}", expected, "copy or compile the model again")
+    return DamagedModelError(
+        f"The model file {path} {came}",
+        expected,
+        "copy or compile the model again; a folder below SPARKXLMR_HOME can be deleted and is made anew",
+    )

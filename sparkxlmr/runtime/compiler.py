@@ -10,6 +10,7 @@ from typing import Any
 
 from sparkxlmr.errors import NotAPresetError, OutputError, SparkxlmrError
 from sparkxlmr.presets.config import TextClassifierConfig
+from sparkxlmr.presets.disk import described
 from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.files import partial_path, to_disk
 from sparkxlmr.presets.home import folder_in_home
@@ -81,7 +82,7 @@ def compile_bundle(
         raise
     except OSError as error:
         raise OutputError(
-            f"The bundle cannot be written to {folder}: {error}",
+            f"The bundle cannot be written to {folder}: {described(error, folder.parent)}",
             "a folder with room that this user may write to",
             "make room, or set SPARKXLMR_HOME to another folder",
         ) from error

@@ -29,11 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
+from sparkxlmr.presets.disk import writing_below
 from sparkxlmr.presets.locks import locked
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import device_environment, visible_gpus
 from sparkxlmr.runtime.engines import Runner, engine_named
-from sparkxlmr.runtime.host import host_folder
+from sparkxlmr.runtime.host import HOST_FOLDER, host_folder
 from sparkxlmr.runtime.messages import portable, receive, send
 
 #: Processes that compute on each GPU, unless said otherwise. One is kept busy by any number of workers; a
@@ -71,6 +72,7 @@ class SharedRunner:
                 "set the engine to 'openvino', or start Spark where there is a GPU",
             )
         self._gpu, self._number = places[os.getpid() % len(places)]
+        self._bundle = bundle
         self._opening = str(bundle.folder), bundle.hash, precision
         self._lock = threading.Lock()
         self._stream: IO[bytes] | None = None
@@ -80,6 +82,7 @@ class SharedRunner:
         """As the engine's own runner. A process that ended is an error once; the next call starts another."""
         with self._lock:
             if self._stream is None:
+                self._bundle.verify()  # a new process maps the files anew
                 self._open()
             answer: NDArray[np.float32] = self._ask(dict(inputs))
         return answer
@@ -171,7 +174,8 @@ def _dialled(place: Path) -> IO[bytes]:
 
 def _folder() -> Path:
     folder = host_folder() / "gpus"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with writing_below(folder, HOST_FOLDER):
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sparkxlmr.errors import DamagedModelError, SettingError
+from sparkxlmr.presets.disk import writing_below
 from sparkxlmr.presets.home import private_folder, temporary_folder
 from sparkxlmr.presets.locks import locked
 from sparkxlmr.runtime.archive import unpack
@@ -103,12 +104,14 @@ def _unpacked(bundle_hash: str, archive: Path | Callable[[Path], None], folder: 
     if isinstance(archive, Path):
         return unpack(archive, folder, bundle_hash)
     received = folder.with_suffix(".zip")
-    received.parent.mkdir(exist_ok=True)
     try:
-        archive(received)
+        with writing_below(folder.parent, HOST_FOLDER):
+            received.parent.mkdir(exist_ok=True)
+            archive(received)
         return unpack(received, folder, bundle_hash)
     finally:
-        received.unlink(missing_ok=True)
+        with suppress(OSError):
+            received.unlink(missing_ok=True)
 
 
 def _opened(folder: Path, bundle_hash: str) -> Bundle | None:

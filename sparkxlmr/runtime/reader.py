@@ -14,6 +14,7 @@ from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.engine_choice import require_installed
 from sparkxlmr.runtime.engines import Runner, engine_named
+from sparkxlmr.runtime.engines.engine_io import engine_loading
 from sparkxlmr.runtime.planner import Batch, plan
 from sparkxlmr.runtime.precision_choice import precision_here
 from sparkxlmr.text.families import NORMALIZATION, tokenizer_for
@@ -84,7 +85,7 @@ class Reader:
         self.bundle = bundle
         self._tokenizers: dict[bool | None, SentencePieceTokenizer] = {}
         # SentencePiece reads its vocabulary while the engine opens its files; neither holds Python's lock.
-        with ThreadPoolExecutor(1) as beside:
+        with engine_loading(bundle.engine, bundle.folder), ThreadPoolExecutor(1) as beside:
             tokenizer = beside.submit(self._tokenizer_in, None)
             self._runner = (load or engine.load)(bundle, precision_here(bundle, precision), threads)
             self._tokenizer = tokenizer.result()

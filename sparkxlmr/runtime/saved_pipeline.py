@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.presets.disk import writing_below
+from sparkxlmr.presets.home import HOME
 from sparkxlmr.presets.saved_folder import SavedFolder, files_below, metadata_of, saved_folder
 from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.presets.stored_model import CHUNK, inside, kept
@@ -161,7 +163,8 @@ def _put(target: Path, sizes: Mapping[str, int], row: Any, source: str) -> None:
             f"parts of {CHUNK} bytes (the last one: the rest) of {', '.join(sizes)}",
             "save the pipeline again",
         )
-    with Path(target, inside(name)).open("r+b") as file:
+    # Its own error: a disk that is full is no fault of the saved pipeline, which is read by the same calls.
+    with writing_below(target.parent, HOME), Path(target, inside(name)).open("r+b") as file:
         file.seek(part * CHUNK)
         file.write(data)
 

@@ -109,7 +109,8 @@ def bundled_java() -> Java | None:
 
 
 def _launcher_home(runtime: Path) -> Path:
-    from sparkxlmr.presets.home import home
+    from sparkxlmr.presets.disk import writing_below
+    from sparkxlmr.presets.home import HOME, home
 
     script = "\n".join(
         [
@@ -126,11 +127,12 @@ def _launcher_home(runtime: Path) -> Path:
     folder = home() / "java" / hashlib.sha256(script.encode()).hexdigest()[:16]
     launcher = folder / "bin" / "java"
     if not launcher.is_file():
-        launcher.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = launcher.with_name(f"java.{os.getpid()}")
-        unfinished.write_text(script, encoding="utf-8")
-        unfinished.chmod(0o755)
-        unfinished.replace(launcher)
+        with writing_below(folder, HOME):
+            launcher.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = launcher.with_name(f"java.{os.getpid()}")
+            unfinished.write_text(script, encoding="utf-8")
+            unfinished.chmod(0o755)
+            unfinished.replace(launcher)
     return folder
 
 

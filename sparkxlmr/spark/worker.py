@@ -3,16 +3,18 @@
 :func:`predictor_for` loads; :func:`score_batches`, :func:`fill_batches` and :func:`embed_batches` predict.
 Set the environment variable `SPARKXLMR_TRACE` (on executors: `spark.executorEnv.SPARKXLMR_TRACE`) to an
 existing folder and each worker process writes there what it loads and scores, one JSON line an event: which
-worker loaded what, when, and how many rows.
+worker loaded what, when, and how many rows. Where nothing can be written there, one warning is logged.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,7 @@ MOST_VECTORS = 1024
 
 TRACE = "SPARKXLMR_TRACE"
 ANY = "any"
+_log = logging.getLogger(__name__)
 
 # What is open, in this process or in a child's: a model of any task.
 _loaded: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
@@ -195,7 +198,16 @@ def n_threads() -> int:
 
 def _trace(event: str, **facts: Any) -> None:
     folder = os.environ.get(TRACE)
-    if folder:
-        line = json.dumps({"event": event, "pid": os.getpid(), "time": time.time(), **facts})
+    if not folder:
+        return
+    line = json.dumps({"event": event, "pid": os.getpid(), "time": time.time(), **facts})
+    try:
         with (Path(folder) / f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+    except OSError as error:  # a folder that is missing or full on this host must not fail the job
+        _warn_once(folder, error.strerror or str(error))
+
+
+@lru_cache(maxsize=16)
+def _warn_once(folder: str, reason: str) -> None:
+    _log.warning("%s names %s, where nothing can be written (%s): no trace is kept.", TRACE, folder, reason)

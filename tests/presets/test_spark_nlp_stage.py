@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError
+from sparkxlmr.errors import DamagedModelError, EnvironmentNotReadyError, NotAPresetError
 from sparkxlmr.presets.java_labels import labels_of
 from sparkxlmr.presets.names import find, open_named
 from sparkxlmr.presets.open_model_folder import open_folder
@@ -183,3 +183,14 @@ def test_whatever_changes_in_the_labels_only_our_errors_come_out(content, labels
         except (NotAPresetError, DamagedModelError):
             continue
         assert len(labels) == 4
+
+
+def test_a_full_disk_is_no_fault_of_the_stage(saved, home, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    folder = saved("xlmr")
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(EnvironmentNotReadyError, match=r"spark_nlp cannot be written to: No space"):
+        open_folder(folder)
+    assert [path.suffix for path in (home / "spark_nlp").iterdir()] == [".lock"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from dataclasses import replace
 
@@ -223,3 +224,51 @@ def test_float16_presets_keep_small_bundles(golden_preset, tmp_path, preset, gol
     texts, max_length, logits, compared = golden
     answers = Predictor(half).logits(texts, max_length).logits
     np.testing.assert_allclose(answers[compared], logits[compared], atol=5e-3)
+
+
+# --- disks that are full ---
+
+
+def openvino_full(monkeypatch, preset):
+    import openvino as ov
+
+    def fail(graph, path, **settings):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(ov, "save_model", fail)
+
+
+def openvino_cut_short(monkeypatch, preset):
+    """Without an error: a stream that could not be flushed."""
+    import openvino as ov
+
+    def cut(graph, path, save_model=ov.save_model, **settings):
+        save_model(graph, path, **settings)
+        weights = path.with_suffix(".bin")
+        weights.write_bytes(weights.read_bytes()[:-1000])
+
+    monkeypatch.setattr(ov, "save_model", cut)
+
+
+def keras_full(monkeypatch, preset):
+    import safetensors.numpy
+
+    def fail(arrays, path):
+        raise safetensors.SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(safetensors.numpy, "save_file", fail)
+
+
+def tensorflow_full(monkeypatch, preset):
+    stderr = "Traceback\nUnknownError: part-00000; No space left on device [Op:SaveV2]\n"
+    done = subprocess.CompletedProcess([], 1, "", stderr)
+    monkeypatch.setattr("sparkxlmr.runtime.engines.tensorflow._backend_here", lambda: None)
+    monkeypatch.setattr("sparkxlmr.runtime.engines.tensorflow.subprocess.run", lambda *_, **__: done)
+
+
+@pytest.mark.parametrize("full", [openvino_full, openvino_cut_short, keras_full, tensorflow_full])
+def test_compile_bundle_full_disk(preset, tmp_path, monkeypatch, full):
+    full(monkeypatch, preset)
+    with pytest.raises(OutputError, match=r"bundle cannot be written to .*set SPARKXLMR_HOME"):
+        compile_bundle(preset, full.__name__.partition("_")[0], tmp_path / "bundle")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["preset"]

@@ -14,11 +14,12 @@ import openvino as ov
 import pytest
 from openvino import opset13 as op
 
-from sparkxlmr.errors import EngineError
+from sparkxlmr.errors import EngineError, SettingError
 from sparkxlmr.runtime.engines import engine_io, engine_named, engine_names
 from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, failed_call
 from sparkxlmr.runtime.engines.openvino_request import Request
 from sparkxlmr.runtime.engines.openvino_tables import table_sizes
+from sparkxlmr.runtime.open_model import open_model
 
 XLM_R = Limits("text_classifier", ("token_ids", "padding_mask"), 8, n_labels=3, vocabulary_size=10)
 FAMILIES = {"xlm_roberta": "xlmr", "albert": "albert"}
@@ -185,7 +186,7 @@ def test_request_output_not_written():
 LIMITED = """
 import os, resource, sys
 import numpy as np
-from sparkxlmr.errors import EngineError
+from sparkxlmr.errors import EngineError, SettingError
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.engines import engine_named
 
@@ -254,6 +255,33 @@ def test_failed_call_message(monkeypatch, error, limit, expected):
     found = failed_call("openvino", (3, 7), error)
     assert expected in str(found)
     assert "a batch of 3 x 7 tokens" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "limit", "expected"),
+    [
+        (ImportError("libtensorflow_cc.so.2: failed to map segment from shared object"), 2**31, EngineError),
+        (RuntimeError("can't start new thread"), 2**31, EngineError),
+        (EngineError("cannot open: std::bad_alloc", "a bundle", "compile it again"), 2**31, EngineError),
+        (ImportError("No module named 'tensorflow'"), None, ImportError),
+    ],
+)
+def test_open_model_memory_limit(golden_bundles, monkeypatch, error, limit, expected):
+    """Not enough memory to open a model: the limit is named, and not the bundle that cannot be read."""
+    monkeypatch.setattr(engine_io, "memory_limit", lambda: limit)
+
+    def load(*arguments):
+        raise error
+
+    with pytest.raises(expected) as raised:
+        open_model(golden_bundles("openvino"), load=load)
+    assert ("at most 2048 MiB of address space" in str(raised.value)) is (limit is not None)
+
+
+def test_open_model_other_errors_under_a_limit(golden_bundles, monkeypatch):
+    monkeypatch.setattr(engine_io, "memory_limit", lambda: 2**31)
+    with pytest.raises(SettingError, match="threads is 0"):
+        open_model(golden_bundles("openvino"), threads=0)
 
 
 def test_calibration_failed_call(golden_preset, token_batch):

@@ -48,7 +48,7 @@ def test_verified_folder_in_a_new_process(plain_bundle, host_home, monkeypatch):
     """What one process has verified is no proof for the next one: bytes change without a time of change."""
     host.verified_folder(plain_bundle)
     flip(plain_bundle.file("graph.bin"))
-    monkeypatch.setattr(host, "_verified", set())
+    monkeypatch.setattr(host, "_verified", set(), raising=False)
     with pytest.raises(DamagedModelError, match=r"graph\.bin has SHA-256"):
         host.verified_folder(plain_bundle)
 
@@ -129,6 +129,18 @@ def test_no_room_for_the_copy(plain_bundle, host_home, tmp_path, monkeypatch):
     monkeypatch.setattr("sparkxlmr.runtime.archive._copy_out", full)
     with pytest.raises(EnvironmentNotReadyError, match=r"No space left.*SPARKXLMR_HOST_FOLDER"):
         host.unpacked_once(plain_bundle.hash, archive)
+
+
+def test_unpacked_once_full_disk_while_receiving(plain_bundle, host_home):
+    """The pieces of a broadcast are joined on the host first."""
+
+    def full(target):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        EnvironmentNotReadyError, match=r"bundles cannot be written to: No space.*HOST_FOLDER"
+    ):
+        host.unpacked_once(plain_bundle.hash, full)
 
 
 def test_another_bundle_is_refused(plain_bundle, host_home, tmp_path):

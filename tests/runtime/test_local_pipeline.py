@@ -5,16 +5,24 @@ from __future__ import annotations
 import gc
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sparkxlmr.errors import InputError, NotAPresetError, SettingError, SparkxlmrError, WrongTypeError
+from sparkxlmr.errors import (
+    EnvironmentNotReadyError,
+    InputError,
+    NotAPresetError,
+    SettingError,
+    SparkxlmrError,
+    WrongTypeError,
+)
 from sparkxlmr.light import LightPipeline
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.saved_graph import SavedGraph
-from sparkxlmr.runtime import local_stages
+from sparkxlmr.runtime import local_stages, saved_pipeline
 from sparkxlmr.runtime.engines.openvino import OpenVinoRunner
 from sparkxlmr.runtime.light_input import LightInput
 from sparkxlmr.runtime.local_pipeline import LocalPipeline
@@ -216,6 +224,15 @@ def test_annotate_null(model):
     pipeline = light(DOCUMENT, classifier(model))
     assert pipeline.annotate(float("nan")) == pipeline.annotate(None)
     assert pipeline.annotate(["a", pd.NA])[1] == pipeline.annotate(None)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that takes nothing")
+def test_saved_pipeline_full_disk(tmp_path):
+    """The disk of this machine is named, not the saved pipeline that is read by the same calls."""
+    (tmp_path / "model.bin").symlink_to("/dev/full")
+    row = {"file": "model.bin", "part": 0, "data": b"x" * 100_000}
+    with pytest.raises(EnvironmentNotReadyError, match=r"cannot be written to: No space.*SPARKXLMR_HOME"):
+        saved_pipeline._put(tmp_path, {"model.bin": 100_000}, row, "s3://saved")
 
 
 def test_embeddings_are_given_as_text_if_asked_for():

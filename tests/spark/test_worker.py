@@ -241,6 +241,16 @@ def test_the_trace_says_what_was_loaded_and_scored(loads, tmp_path, monkeypatch)
     assert {event["model"] for event in events} == {"a" * 64}
 
 
+def test_trace_into_a_missing_folder(loads, tmp_path, monkeypatch, caplog):
+    """One warning, and the task goes on."""
+    monkeypatch.setenv(worker.TRACE, str(tmp_path / "missing"))
+    for _ in range(2):
+        (frame,) = run([pd.Series([["x"], ["y"]])])
+        assert len(frame) == 2
+    assert len(caplog.messages) == 1
+    assert str(tmp_path / "missing") in caplog.text
+
+
 def test_a_missing_folder_says_what_to_do(monkeypatch):
     from sparkxlmr.errors import NotAPresetError
 

@@ -43,6 +43,9 @@ class Runner(Protocol):
         model is also given `mask_positions` (n, 2), the row and the column of each mask of the batch, at
         least one, and answers (n, vocabulary). An encoder answers (rows, 2, hidden): the vector of the first
         token, and the mean of the vectors of all tokens, padding left out.
+
+        Raises EngineError for inputs that the model's tables do not hold, and for whatever fails in the call
+        (:mod:`~sparkxlmr.runtime.engines.engine_io`); the output of an earlier call is never returned.
         """
 
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ Inputs = Mapping[str, NDArray[np.int32]]
 _SEGMENTS = 2
 # How frameworks word a failed allocation. "could not create" is oneDNN's, which names no reason.
 _MEMORY = re.compile(
-    r"bad_?alloc|\bOOM\b|alloc(at|\b)|out.of.memory|RESOURCE_EXHAUSTED|could not create|MemoryError", re.I
+    r"bad_?alloc|\bOOM\b|alloc(at|\b)|out.of.memory|RESOURCE_EXHAUSTED|could not create|MemoryError"
+    r"|failed to map segment|start new thread",
+    re.I,
 )
 
 
@@ -151,6 +154,27 @@ def failed_call(engine: str, shape: tuple[int, ...], error: Exception) -> Engine
             "enough memory for the batch",
             "free memory, or set a smaller batch size or a smaller maximal sentence length",
         )
+    return _limited(came, limit)
+
+
+@contextmanager
+def engine_loading(engine: str, folder: Path) -> Iterator[None]:
+    """Turn errors of the block, which opens a model, into an EngineError that names a memory limit.
+
+    Where there is no limit, or the error has another cause, it stays as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        limit = memory_limit()
+        is_own = isinstance(error, SparkxlmrError)
+        if limit is None or (is_own and not _MEMORY.search(str(error))):
+            raise
+        came = f"The engine {engine} cannot open {folder} ({type(error).__name__}: {str(error)[-200:]})"
+        raise _limited(came, limit) from error
+
+
+def _limited(came: str, limit: int) -> EngineError:
     return EngineError(
         f"{came}. This process may use at most {limit / 2**20:.0f} MiB of address space (RLIMIT_AS; Spark "
         "sets it from spark.executor.pyspark.memory), which is the likely cause",

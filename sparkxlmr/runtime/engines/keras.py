@@ -60,6 +60,7 @@ class KerasEngine:
         return importlib.util.find_spec("keras") is not None and bool(installed_backends())
 
     def compile(self, model: Model, folder: Path) -> list[str]:
+        from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         from sparkxlmr.presets.saved_graph import SavedGraph
@@ -74,7 +75,10 @@ class KerasEngine:
         }
         (folder / NUMBERS).write_text(json.dumps(numbers, indent=1, sort_keys=True), encoding="ascii")
         weights = {name: np.ascontiguousarray(array) for name, array in model.weights(dtype=None).items()}
-        save_file({name: _stored(array) for name, array in weights.items()}, folder / WEIGHTS)
+        try:
+            save_file({name: _stored(array) for name, array in weights.items()}, folder / WEIGHTS)
+        except SafetensorError as error:  # a disk that is full, for one
+            raise OSError(str(error)) from error
         return [NUMBERS, WEIGHTS]
 
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> KerasRunner:

@@ -57,9 +57,14 @@ def write_graph(graph: ov.Model, graph_file: Path, half: bool) -> None:
     """Writes the graph and, beside it with the suffix `.bin`, its weights.
 
     `half`: keep weights as float16. OpenVINO reads each back as float32, but leaves the token table as it is
-    mapped.
+    mapped. Raises OSError where the disk takes no more.
     """
-    ov.save_model(graph, graph_file, compress_to_fp16=half)
+    try:
+        ov.save_model(graph, graph_file, compress_to_fp16=half)
+        # A stream that cannot be flushed is no error to OpenVINO: what is there has to be a whole graph.
+        ov.Core().read_model(graph_file)
+    except RuntimeError as error:
+        raise OSError(f"OpenVINO cannot write {graph_file.name} ({str(error).strip()[-200:]})") from error
 
 
 def fits_float16(weights: Weights) -> bool:

@@ -33,6 +33,8 @@ _GRAPH = f"{SAVED_MODEL}/saved_model.pb"
 ENDPOINT = "logits"
 _EXPORT = "sparkxlmr.runtime.engines.tensorflow_export"
 _IMPORT = "sparkxlmr.runtime.engines.tensorflow_import"
+# What the system says of a disk that cannot be written to, and TensorFlow repeats.
+_DISK = ("No space left on device", "Disk quota exceeded", "Read-only file system", "File too large")
 _TABLES = ("embeddings.token", "embeddings.position")
 _log = logging.getLogger(__name__)
 
@@ -188,6 +190,9 @@ def _run_in_child(module: str, model: Path, folder: Path, *arguments: str) -> No
     child = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if child.returncode:
         said = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
+        full = next((reason for reason in _DISK if reason in child.stderr), None)
+        if full is not None:
+            raise OSError(f"TensorFlow cannot write its SavedModel ({full})") from RuntimeError(child.stderr)
         raise EngineError(
             f"TensorFlow could not export {model}: {said[-1]}",
             "keras and tensorflow that work together",
