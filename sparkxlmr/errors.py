@@ -8,7 +8,10 @@ also derives from the built-in exception that a Python user would expect (``Valu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SparkxlmrError(Exception):

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import CharType, StringType, VarcharType
 
-from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.errors import EnvironmentNotReadyError, InputError, SettingError
 from sparkxlmr.presets.open_model_folder import Model
 from sparkxlmr.presets.output_function import OUTPUT_FUNCTIONS
 from sparkxlmr.runtime.bundle import Bundle
@@ -103,6 +103,7 @@ class SequenceClassifier(ModelAnnotator):
 
         Raises:
             SettingError: the stage has no model, or a model with one class, which predicts no label.
+            EnvironmentNotReadyError: there is no Spark session.
 
         Example::
 
@@ -116,7 +117,12 @@ class SequenceClassifier(ModelAnnotator):
                 "a model with several labels",
                 "compare predictionCol with the true numbers, for example by RegressionEvaluator",
             )
-        return StringIndexerModel.from_labels(labels, inputCol, outputCol, handleInvalid)
+        try:
+            return StringIndexerModel.from_labels(labels, inputCol, outputCol, handleInvalid)
+        except AssertionError as error:  # how pyspark says that there is no context
+            raise EnvironmentNotReadyError(
+                f"{type(self).__name__}: there is no Spark session", "an active one", "call sparkxlmr.start()"
+            ) from error
 
     def _check_model(self, model: Model) -> None:
         check_labels(type(self).__name__, model.path, model.labels)
