@@ -254,7 +254,7 @@ def _added_tokens(
 
 def _usual_id(text: str, architecture: Architecture) -> int | None:
     """The id of a special token where every published checkpoint has the same."""
-    usual = ("<s>", "<pad>", "</s>", "<unk>")
+    usual: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")
     if architecture.family == AlbertConfig.family:
         usual = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
     return usual.index(text) if text in usual else None
