@@ -91,8 +91,12 @@ def test_settings_survive_keras_files_and_exports(folder, tmp_path):
 
 def test_light_pipeline_reads_the_same_ids(folder):
     model = TextClassifier.from_preset(folder)
-    light = LightPipeline._of(standard_pipeline(Preset.open(folder)), False)
-    for text, (best,) in zip(TEXTS, model.predict_labels(TEXTS, top_k=1), strict=True):
+    preset = Preset.open(folder)
+    # The stages' own default.
+    model.preprocessor.sequence_length = min(128, preset.max_length)
+    light = LightPipeline._of(standard_pipeline(preset), False)
+    texts = [TEXTS[0] * 4, *TEXTS[1:]]
+    for text, (best,) in zip(texts, model.predict_labels(texts, top_k=1), strict=True):
         (annotation,) = light.fullAnnotate(text)[0]["class"]
         assert annotation.result == best.label
         assert float(annotation.metadata[best.label]) == pytest.approx(best.score, abs=1e-4)
