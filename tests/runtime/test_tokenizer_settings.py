@@ -74,6 +74,7 @@ def test_bundle_and_keras_read_the_same_ids(folder, tmp_path):
 
 def test_settings_survive_keras_files_and_exports(folder, tmp_path):
     model = TextClassifier.from_preset(folder)
+    assert model.preprocessor.tokenizer.settings["truncation_side"] == "left"
     expected = model.predict(TEXTS, verbose=0)
     model.save_to_preset(tmp_path / "preset")
     model.export_to_transformers(tmp_path / "export")
@@ -92,6 +93,7 @@ def test_settings_survive_keras_files_and_exports(folder, tmp_path):
 def test_light_pipeline_reads_the_same_ids(folder):
     model = TextClassifier.from_preset(folder)
     preset = Preset.open(folder)
+    assert {"truncation_side", "added_tokens"} <= preset.tokenizer_settings.keys()
     # The stages' own default.
     model.preprocessor.sequence_length = min(128, preset.max_length)
     light = LightPipeline._of(standard_pipeline(preset), False)
