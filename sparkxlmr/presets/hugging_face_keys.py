@@ -133,7 +133,7 @@ def refuse_variants(document: Mapping[str, Any], family: str, kind: str | None, 
     """
     plain = {key: (value, "padding has another id") for key, value in _PLAIN[family].items()}
     for key, (wanted, why) in {**plain, **_PLAIN_OF_ALL}.items():
-        if document.get(key) not in (None, wanted):
+        if document.get(key) not in (None, wanted, {}, [], ""):
             raise NotAPresetError(
                 f"{path} has {key} {document[key]!r:.100}: {why}",
                 f"{key} {wanted!r}, or none",

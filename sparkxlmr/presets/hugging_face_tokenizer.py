@@ -7,7 +7,8 @@ which ids would differ between its own versions, or that no text tokenizer here 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ _STANDARD = {
 }
 _FURTHER = ("additional_special_tokens", "extra_special_tokens")
 _ANY_CLASS = ("PreTrainedTokenizerFast", "PreTrainedTokenizer", "TokenizersBackend")
+_PIECES = "pieces of the vocabulary"  # no key of the file
 _FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
 
@@ -117,7 +119,34 @@ def _fast(path: Path) -> Mapping[str, Any]:
 def _parsed(path: Path, changed: int, size: int) -> Mapping[str, Any]:
     document = read_json(path)
     check_post_processor(document, path)
-    return {key: value for key, value in document.items() if key != "model"}
+    slim = {key: value for key, value in document.items() if key != "model"}
+    vocab = (document.get("model") or {}).get("vocab")
+    if isinstance(vocab, list):
+        slim[_PIECES] = (len(vocab), _digest(str(entry[0]) for entry in vocab))
+    return slim
+
+
+def _digest(pieces: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(pieces).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_same_vocabulary(folder: Path, tokenizer: SentencePieceTokenizer) -> None:
+    """Check that ``tokenizer.json``, where there is one beside a SentencePiece model, has the same pieces.
+
+    Raises:
+        NotAPresetError: it has others; fast tokenizers of transformers read one file, slow ones the other.
+    """
+    n_pieces, digest = _fast(folder / FAST_TOKENIZER).get(_PIECES, (0, ""))
+    if not n_pieces:
+        return
+    size = min(n_pieces, tokenizer.vocabulary_size)
+    if n_pieces > size or _digest(map(tokenizer.id_to_token, range(size))) != digest:
+        raise NotAPresetError(
+            f"{folder} has another vocabulary in {FAST_TOKENIZER} ({n_pieces} pieces) than in its "
+            f"SentencePiece model ({tokenizer.vocabulary_size} ids)",
+            "one vocabulary in both, since each kind of tokenizer of transformers reads another file",
+            "remove the one that the model was not trained with",
+        )
 
 
 # --- settings ---
@@ -254,7 +283,7 @@ def _added_tokens(
 
 def _usual_id(text: str, architecture: Architecture) -> int | None:
     """The id of a special token where every published checkpoint has the same."""
-    usual = ("<s>", "<pad>", "</s>", "<unk>")
+    usual: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")
     if architecture.family == AlbertConfig.family:
         usual = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
     return usual.index(text) if text in usual else None

@@ -215,6 +215,8 @@ class Preset(Description):
                 "an embedding for each id",
                 "copy or fetch the preset again; vocabulary and weights are of two models",
             )
+        if self.layout == HUGGING_FACE and not self._has_fast_tokenizer_only:
+            hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
         return tokenizer
 
     def vocabulary(self) -> Path:

@@ -131,6 +131,22 @@ def test_albert_files_that_normalize_differently_are_refused(tmp_path):
         described(tmp_path, "albert")
 
 
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_files_of_two_vocabularies_are_refused(family, fixtures, tmp_path):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(fixtures / "hugging_face" / GOLDENS[family], folder)
+    source = fixtures / "hugging_face" / PEERS["FOLDERS"][family]
+    shutil.copy(source / PEERS["MODELS"][family], folder)
+    shutil.copy(source / "tokenizer.json", folder)
+    assert Preset.open(folder).text_tokenizer().vocabulary_size == PEERS["SIZES"][family]
+    document = json.loads((source / "tokenizer.json").read_text("utf-8"))
+    table = document["model"]["vocab"]
+    table[50], table[51] = table[51], table[50]
+    (folder / "tokenizer.json").write_text(json.dumps(document), "utf-8")
+    with pytest.raises(NotAPresetError, match=r"another vocabulary in tokenizer\.json"):
+        Preset.open(folder).text_tokenizer()
+
+
 # --- through presets, exports and bundles ---
 
 
