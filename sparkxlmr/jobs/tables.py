@@ -110,9 +110,9 @@ def _checked(spark: SparkSession, path: str, input_format: str | None, encoding:
             return checked
     elif path == STDIN:
         raise InputError(
-            "The standard input is to be read by executors on other machines",
-            "an input that they can open",
-            "copy it to a file system of the cluster",
+            "The standard input is to be read by a Spark that does not run on this machine's file system",
+            "an input that its executors can open",
+            "copy it to the cluster's file system",
         )
     refuse_encoding(encoding)
     by_spark, statuses = check_input(spark, path)
