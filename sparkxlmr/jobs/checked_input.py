@@ -40,7 +40,7 @@ class CheckedInput:
     - ``name``: as the user wrote it; ``format``: one of ``INPUT_FORMATS``.
     - ``paths``: patterns for Spark's readers; ``n_files``, ``n_bytes``: what they name.
     - ``base``: the folder whose ``key=value`` folders are columns; ``recursive``: folders within it are none.
-    - ``columns``: all names, in order, where they are known.
+    - ``columns``: all names, in order, where they are known; ``keys``: those that ``key=value`` folders give.
     - ``files``, ``sources``: on this machine, what is read, and what was named; they differ for copies.
     - ``csv``: the CSV files by their header; ``empty_objects``: of JSON; ``whole``: JSON documents of many
       lines, one a file; ``nanoseconds``: of Parquet, see :func:`parquet_files.nanosecond_columns`.
@@ -54,6 +54,7 @@ class CheckedInput:
     base: str | None = None
     recursive: bool = False
     columns: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     csv: tuple[CsvTable, ...] = ()

@@ -31,6 +31,13 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SNIFFED = 4096
+_NO_TEXT = {
+    b"PK\x03\x04": (
+        "the file is a ZIP archive, as an Excel workbook is",
+        "unpack it, or save the sheet as CSV",
+    ),
+    b"PAR1": ("the file is Parquet", "say --input-format parquet"),
+}
 
 
 @dataclass(frozen=True)
@@ -219,8 +226,13 @@ def encoding_of(path: Path, asked: str | None = None) -> str:
 
     Raises:
         SettingError: there is no encoding of the name asked for.
-        RecordError: the file is UTF-16 without a byte order mark.
+        RecordError: the file is UTF-16 without a byte order mark, or no text at all.
     """
+    with open_bytes(path) as file:
+        start = file.read(_SNIFFED)
+    for magic, (problem, fix) in _NO_TEXT.items():
+        if start.startswith(magic):
+            raise RecordError(0, problem, fix)
     if asked is not None:
         try:
             name = codecs.lookup(asked).name
@@ -232,8 +244,6 @@ def encoding_of(path: Path, asked: str | None = None) -> str:
                 "check its name",
             ) from error
         return "utf-8-sig" if name == "utf-8" else name
-    with open_bytes(path) as file:
-        start = file.read(_SNIFFED)
     found = next((encoding for bom, encoding in _BOMS if start.startswith(bom)), "utf-8-sig")
     if found == "utf-8-sig" and len(start) >= 4:
         even, odd = start[0::2].count(0), start[1::2].count(0)

@@ -129,7 +129,8 @@ def check_local(
         checked = _check_text(name, form, files, encoding)
     recursive, keys = folder_columns(name, _parents(found))
     columns = (*checked.columns, *(key for key in keys if key not in checked.columns))
-    return _placed(checked, found, files, recursive, columns)
+    checked = replace(checked, recursive=recursive, columns=columns, keys=keys)
+    return _placed(checked, found, files)
 
 
 def _listed(files: tuple[Path, ...]) -> str:
@@ -266,9 +267,7 @@ def _tables(files: list[_File], paths: Mapping[Path, str]) -> list[CsvTable]:
 # --- what Spark reads ---
 
 
-def _placed(
-    checked: CheckedInput, found: LocalFiles, files: list[_File], recursive: bool, columns: tuple[str, ...]
-) -> CheckedInput:
+def _placed(checked: CheckedInput, found: LocalFiles, files: list[_File]) -> CheckedInput:
     """The checked input with the paths for Spark: as they are, or those of copies and links."""
     root = found.root
     read = {file.path: file.path for file in files}
@@ -286,8 +285,6 @@ def _placed(
         n_files=len(files),
         n_bytes=sum(file.path.stat().st_size for file in files),
         base=None if base is None else str(base),
-        recursive=recursive,
-        columns=columns,
         files=tuple(map(str, read.values())),
         sources=tuple(str(file.path) for file in files),
         csv=tables,

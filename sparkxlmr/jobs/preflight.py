@@ -95,7 +95,7 @@ def say_recovered(lines: Sequence[str]) -> None:
 def is_local(master: str | None) -> bool:
     """Whether a session that is yet to be started will run on this machine, with its file system for paths
     without a scheme. False where it is not known."""
-    if "PYSPARK_GATEWAY_PORT" in os.environ or "HADOOP_CONF_DIR" in os.environ:
+    if "PYSPARK_GATEWAY_PORT" in os.environ or _has_hadoop_settings():
         return False
     from sparkxlmr.spark.session import platform_defaults, require_pyspark
 
@@ -112,6 +112,12 @@ def is_local(master: str | None) -> bool:
     if any(name in platform for name in _DEFAULT_FS):
         return False
     return (master or platform.get("spark.master") or "local").startswith("local")
+
+
+def _has_hadoop_settings() -> bool:
+    """Whether Hadoop's own settings, which may name another file system, are on the JVM's class path."""
+    spark_conf = os.environ.get("SPARK_CONF_DIR") or os.path.join(os.environ.get("SPARK_HOME", ""), "conf")
+    return "HADOOP_CONF_DIR" in os.environ or os.path.isfile(os.path.join(spark_conf, "core-site.xml"))
 
 
 def _check_model(model: str) -> None:

@@ -148,7 +148,13 @@ def check_remote(
     form = chosen_format(name, files, input_format)
     recursive, keys = folder_columns(name, _parents(files, name))
     checked = CheckedInput(
-        name, form, (by_spark,), len(files), sum(s.getLen() for s in statuses), recursive=recursive
+        name,
+        form,
+        (by_spark,),
+        len(files),
+        sum(s.getLen() for s in statuses),
+        recursive=recursive,
+        keys=keys,
     )
     if form == "parquet":
         return replace(checked, nanoseconds=_nanoseconds(spark, statuses))
@@ -293,7 +299,7 @@ def _check_whole(spark: SparkSession, checked: CheckedInput) -> CheckedInput:
     if not columns:
         raise no_schema(checked.name, checked.format)
     empty = tuple(EmptyObject(tuple(p), file, n) for file, part in found.items() for p, n in part.empty)
-    return replace(checked, columns=columns, empty_objects=empty, whole=True)
+    return replace(checked, columns=(*columns, *checked.keys), empty_objects=empty, whole=True)
 
 
 def check_whole(text: str, decoder: JsonDecoder) -> None:

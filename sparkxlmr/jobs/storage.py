@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.errors import InputError
-from sparkxlmr.jobs.local_files import STDIN, local_path
+from sparkxlmr.jobs.local_files import local_path
 from sparkxlmr.jobs.local_input import escaped
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ def is_local_file_system(spark: SparkSession, path: str) -> bool:
         return False
     context: Any = spark.sparkContext
     default = context._jvm.org.apache.hadoop.fs.FileSystem.getDefaultUri(context._jsc.hadoopConfiguration())
-    return path.startswith("file:") or path == STDIN or default.getScheme() == "file"
+    # Paths are given to Spark without a scheme.
+    return bool(default.getScheme() == "file")
 
 
 def check_input(spark: SparkSession, path: str) -> tuple[str, list[Any]]:

@@ -110,9 +110,9 @@ def _checked(spark: SparkSession, path: str, input_format: str | None, encoding:
             return checked
     elif path == STDIN:
         raise InputError(
-            "The standard input is to be read by executors on other machines",
-            "an input that they can open",
-            "copy it to a file system of the cluster",
+            "The standard input is to be read by a Spark that does not run on this machine's file system",
+            "an input that its executors can open",
+            "copy it to the cluster's file system",
         )
     refuse_encoding(encoding)
     by_spark, statuses = check_input(spark, path)
@@ -163,7 +163,9 @@ def _read_csv(spark: SparkSession, checked: CheckedInput) -> DataFrame:
         from pyspark.sql.types import StringType, StructField, StructType
 
         reader = _reader(spark, checked, **_CSV, **_CSV_WHITE_SPACE, sep=table.separator, mode="FAILFAST")
-        schema = StructType([StructField(name, StringType()) for name in table.names])
+        # With a type of their own, folders called code=007 would become the number 7.
+        names = (*table.names, *(key for key in checked.keys if key not in table.names))
+        schema = StructType([StructField(name, StringType()) for name in names])
         return reader.schema(schema).csv(list(table.paths))
 
     # Spark goes by the position of columns: files with another order are tables of their own.
@@ -229,7 +231,13 @@ def _read_json(spark: SparkSession, checked: CheckedInput) -> DataFrame:
     from sparkxlmr.spark.annotation import quoted
 
     options = {"mode": "FAILFAST", "multiLine": str(checked.whole).lower()}
-    schema: DataType = _json_schema(spark, checked, options)
+    from pyspark.sql.types import StringType, StructField, StructType
+
+    found = _json_schema(spark, checked, options)
+    by_folder = set(checked.keys) - set(checked.columns[: len(checked.columns) - len(checked.keys)])
+    schema: DataType = StructType(
+        [StructField(f.name, StringType()) if f.name in by_folder else f for f in found]
+    )
     for empty in checked.empty_objects:
         schema = with_empty_object(schema, empty.path)
     reader: Any = _reader(spark, checked, **options)

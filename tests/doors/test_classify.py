@@ -516,3 +516,12 @@ def test_a_colon_in_the_output_s_name(here):
     assert classify("in.csv", "--output", "out 10:00.csv") == 0
     assert len(pd.concat(map(pd.read_csv, parts(here / "out 10:00.csv", "csv")))) == 4
     assert names(here) == {"in.csv", "model", "out 10:00.csv"}
+
+
+@pytest.mark.parametrize(("suffix", "content"), [("csv", "text\na\n"), ("jsonl", '{"text": "a"}\n')])
+def test_read_table_keeps_the_values_of_folders_as_they_are(spark, here, reads_as, suffix, content):
+    for code in ("007", "1e3"):
+        (here / "in" / f"code={code}").mkdir(parents=True)
+        (here / "in" / f"code={code}" / f"a.{suffix}").write_text(content)
+    rows = read_table(spark, str(here / "in")).collect()
+    assert sorted(tuple(row) for row in rows) == [("a", "007"), ("a", "1e3")]

@@ -30,6 +30,13 @@ def test_python_examples_run(
     assert "The president of the United " in printed
 
 
+def test_the_training_program_names_its_extra_and_imports_the_package_first() -> None:
+    before, program = README.partition("## Train")[2].split("```python", 1)
+    assert '"sparkxlmr[cpu]"' in before
+    # Keras' own import fails with a page of frames where it has no backend; this package's error is one line.
+    assert program.index("from sparkxlmr.models import") < program.index("import keras")
+
+
 def test_every_link_leads_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", README)
     assert links

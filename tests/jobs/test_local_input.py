@@ -90,6 +90,8 @@ def test_zstd_is_decompressed(write):
         ("utf16.csv", "text\nOil\n".encode("utf-16-le"), "--encoding utf-16-le"),
         ("cut.csv.gz", gzip.compress(os.urandom(5000))[:-30], "cannot be decompressed"),
         ("cut.csv.bz2", bz2.compress(b"text\n" * 5000)[:-10], "cannot be decompressed"),
+        ("book.csv", b"PK\x03\x04rest", "book.csv: the file is a ZIP archive"),
+        ("table.csv", b"PAR1rest", "--input-format parquet"),
         ("void.csv", b"", "no readable schema"),
         ("void.jsonl", b"\n", "no readable schema"),
         ("ragged.csv", b"a,b\n1,2\n1\n", "ragged.csv, line 3: 1 fields"),

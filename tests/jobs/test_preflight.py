@@ -93,6 +93,13 @@ def test_is_local_goes_by_the_platform_s_settings(monkeypatch, tmp_path, line):
     assert not preflight.is_local(None)
 
 
+def test_is_local_leaves_hadoop_s_settings_to_spark(monkeypatch, tmp_path):
+    monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
+    assert preflight.is_local("local[2]")
+    (tmp_path / "core-site.xml").touch()
+    assert not preflight.is_local("local[2]")
+
+
 def test_a_model_in_the_platform_s_folders_is_found(monkeypatch, folder):
     (folder / "spark-defaults.conf").write_text(f"spark.sparkxlmr.models {folder}\n")
     monkeypatch.setenv("SPARK_CONF_DIR", str(folder))
