@@ -40,6 +40,7 @@ class MaskedLM(Task):
     """
 
     kind = "masked_lm"
+    _makes_labels = True
     preprocessor: MaskedLMPreprocessor | None
 
     def __init__(

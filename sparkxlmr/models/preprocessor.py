@@ -16,6 +16,7 @@ from sparkxlmr.models.batches import on_tensors
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.texts import Texts, as_texts, is_one
 from sparkxlmr.models.tokenizer import Tokenizer
+from sparkxlmr.presets.config import check_count
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.packing import pack, width_for
@@ -53,7 +54,7 @@ class Preprocessor:
     def __init__(
         self, tokenizer: Tokenizer, sequence_length: int = 512, truncate: str = "round_robin"
     ) -> None:
-        if sequence_length < 4:
+        if check_count("sequence_length", sequence_length) < 4:
             raise SettingError(
                 f"sequence_length is {sequence_length}",
                 "at least 4, the special tokens of a pair",
@@ -64,7 +65,7 @@ class Preprocessor:
                 f"truncate is {truncate!r}", "'round_robin' or 'waterfall'", "pass one of the two"
             )
         self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
+        self.sequence_length = int(sequence_length)
         self.truncate = truncate
 
     @classproperty
