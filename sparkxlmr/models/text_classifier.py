@@ -23,7 +23,7 @@ from sparkxlmr.presets.config import (
     check_dropout,
     check_output_function,
 )
-from sparkxlmr.presets.contents import Contents, default_labels
+from sparkxlmr.presets.contents import Contents, default_labels, label_names
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.text.finite import check_finite
@@ -75,18 +75,13 @@ class TextClassifier(Task):
         output_function: str | None = None,
         **kwargs: Any,
     ) -> None:
-        check_count("num_classes", num_classes)
+        num_classes, dropout = check_count("num_classes", num_classes), check_dropout(dropout)
         is_linear = keras.activations.get(activation) is keras.activations.linear
         check_output_function(output_function, None if is_linear else activation)
-        check_dropout(dropout)
         if hidden_dim is not None:
-            check_count("hidden_dim", hidden_dim)
-        if classes is not None and len(classes) != num_classes:
-            raise SettingError(
-                f"There are {len(classes)} label names for {num_classes} classes",
-                "one name a class",
-                "pass them in the order of the classes",
-            )
+            hidden_dim = check_count("hidden_dim", hidden_dim)
+        if classes is not None:
+            classes = label_names(classes, num_classes)
         # === Layers ===
         dtype = backbone.dtype_policy
         # With a single dropout it is the one before the logits, keras-hub's name of it in ALBERT.
@@ -116,7 +111,7 @@ class TextClassifier(Task):
         self.hidden_dim = hidden_dim
         self.dropout = dropout
         self.output_function = output_function
-        self.classes = None if classes is None else tuple(map(str, classes))
+        self.classes = classes
 
     def compile(
         self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any
@@ -154,7 +149,7 @@ class TextClassifier(Task):
             NonFiniteOutputError: the outputs of some texts are NaN or infinite; it has their positions.
         """
         if top_k is not None:
-            check_count("top_k", top_k)
+            top_k = check_count("top_k", top_k)
         function = self._output_function()
         outputs = self.predict(texts, batch_size=batch_size, verbose=0).astype(np.float32)
         check_finite(outputs, self.kind)
