@@ -6,6 +6,8 @@ Nothing is imported before it is asked for, so that ``import sparkxlmr`` needs n
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sparkxlmr.models.tensorflow_log import quiet_import
+
 if TYPE_CHECKING:
     from sparkxlmr.models.albert import (
         AlbertBackbone,
@@ -82,7 +84,9 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    with quiet_import():
+        module = import_module(f"{__name__}.{home}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,6 @@ host."""
 from __future__ import annotations
 
 import importlib.util
-import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.devices import cpu_has_bfloat16
+from sparkxlmr.runtime.devices import cpu_has_bfloat16, warn_no_bfloat16
 
 if TYPE_CHECKING:
     from sparkxlmr.presets.calibration import Calibration
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
-_log = logging.getLogger(__name__)
 
 
 class OpenVinoEngine:
@@ -80,7 +78,7 @@ class OpenVinoEngine:
         has_bfloat16 = cpu_has_bfloat16() and capable
         if not has_bfloat16:
             if precision == "bfloat16":
-                _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
+                warn_no_bfloat16()
             hint = "f32"
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
