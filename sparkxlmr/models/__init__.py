@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sparkxlmr.models.keras_backend import require_backend
+from sparkxlmr.models.tensorflow_log import quiet_import
 
 if TYPE_CHECKING:
     from sparkxlmr.models.albert import (
@@ -104,7 +105,9 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     require_backend()
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    with quiet_import():
+        module = import_module(f"{__name__}.{home}")
+    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -20,7 +20,9 @@ from sparkxlmr.errors import EngineError
 _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 _PCI = "PCI_BUS_ID"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
-_CPUINFO, _DEV = Path("/proc/cpuinfo"), Path("/dev")
+_DEV = Path("/dev")
+#: environment variable: another file than Linux's ``/proc/cpuinfo``, so that tests see another CPU in all processes
+CPUINFO = "SPARKXLMR_CPUINFO"
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 _AMPERE = 8  # the first generation of NVIDIA's whose tensor cores take bfloat16
@@ -64,6 +66,12 @@ def cpu_has_bfloat16() -> bool:
 
 
 @functools.cache
+def warn_no_bfloat16(device: str = "CPU") -> None:
+    """Log that float32 replaces bfloat16 on this kind of device; once a process, whichever module notices."""
+    _log.warning("This %s has no bfloat16 arithmetic: it computes in float32.", device)
+
+
+@functools.cache
 def cpu_has_int8() -> bool:
     """Whether this CPU adds products of int8 in int32 at once (VNNI or AMX). Elsewhere they saturate in
     between, and what was measured with it does not hold. Linux alone tells; asked once."""
@@ -82,7 +90,8 @@ def cpu_name() -> str:
 def _cpuinfo(field: str) -> str:
     """What Linux says of the first CPU; "" elsewhere."""
     try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        path = Path(os.environ.get(CPUINFO) or "/proc/cpuinfo")
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     parts = (line.partition(":") for line in lines)

@@ -12,11 +12,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sparkxlmr.errors import SettingError
@@ -24,7 +22,13 @@ from sparkxlmr.presets.config import TextClassifierConfig
 from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.measured import LEAST_ANSWERS, SCORES, Measurement, measured_in
 from sparkxlmr.presets.preset import Preset
-from sparkxlmr.runtime.devices import cpu_has_bfloat16, cpu_has_int8, gpu_has_bfloat16, gpu_visible
+from sparkxlmr.runtime.devices import (
+    cpu_has_bfloat16,
+    cpu_has_int8,
+    gpu_has_bfloat16,
+    gpu_visible,
+    warn_no_bfloat16,
+)
 from sparkxlmr.runtime.engines import engine_named, engine_names
 from sparkxlmr.runtime.quantization import INT8, Form, form_of
 
@@ -36,7 +40,6 @@ AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 #: Environment variable, read on the driver: the precision that "auto" means. For clusters of mixed CPUs whose
 #: answers must be equal, and for whoever compares scores.
 PRECISION = "SPARKXLMR_PRECISION"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def precision_here(bundle: Bundle, precision: str) -> str:
     chosen = precision_for(None, bundle.engine, precision, on_gpu).precision
     _known(chosen, "The precision", choices, f"{bundle.engine} with the bundle in {bundle.folder}")
     if chosen == BFLOAT16 and not is_computed_here(BFLOAT16, bundle.engine, on_gpu):
-        _say_once(f"This {'GPU' if on_gpu else 'CPU'} has no bfloat16 arithmetic: it computes in float32.")
+        warn_no_bfloat16("GPU" if on_gpu else "CPU")
         return FLOAT32
     return chosen
 
@@ -179,8 +182,3 @@ def _known(precision: str, said_by: str, choices: tuple[str, ...], engine: str) 
             "set one of these, or another engine",
         )
     return precision
-
-
-@lru_cache(maxsize=8)
-def _say_once(warning: str) -> None:
-    _log.warning(warning)

@@ -7,6 +7,7 @@
 | part | environment | what runs there |
 |---|---|---|
 | cluster | the main one | jobs on executors in JVMs of their own (`local-cluster`), and long ones |
+| cpus | the main one | what depends on the CPU, as on CPUs with fewer instruction sets |
 | spark35 | Spark 3.5 with the pandas, numpy and pyarrow of its time | all tests that need Spark |
 | swap | both Sparks | a pipeline saved by each, read by the other |
 | wheel | the built wheel, no TensorFlow, away from the checkout | demonstration, model list, doctor |
@@ -49,6 +50,11 @@ assert ".envs" in sparkxlmr.__file__, "this is the checkout, not the wheel"
 def cluster() -> None:
     """Jobs on executors in JVMs of their own, and long ones, in the environment of `make test`."""
     run(prepare_checkout("test"), "-m", "pytest", "tests/cluster", cwd=CHECKOUT)
+
+
+def cpus() -> None:
+    """Engines, precisions and recorded results on CPUs with fewer instruction sets than this one."""
+    run(prepare_checkout("test"), CHECKOUT / "tests/environments/instruction_sets.py", cwd=CHECKOUT)
 
 
 def oldest_python() -> Path:
@@ -168,6 +174,7 @@ def _spark() -> list[str]:
 
 PARTS: dict[str, Callable[[], None]] = {
     "cluster": cluster,
+    "cpus": cpus,
     "spark35": spark35,
     "swap": swap,
     "wheel": wheel,

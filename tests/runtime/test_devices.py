@@ -22,7 +22,7 @@ from sparkxlmr.runtime import devices
 def test_bfloat16_of_the_cpu(tmp_path, monkeypatch, said, expected):
     if said is not None:
         (tmp_path / "cpuinfo").write_text(said)
-    monkeypatch.setattr(devices, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setenv(devices.CPUINFO, str(tmp_path / "cpuinfo"))
     assert devices.cpu_has_bfloat16.__wrapped__() is expected
     assert devices.cpu_has_int8.__wrapped__() is ("avx512_vnni" in (said or ""))
 

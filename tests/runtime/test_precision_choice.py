@@ -13,7 +13,7 @@ from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.measured import MEASURED, Measured, Measurement, measured_in
 from sparkxlmr.presets.preset import Preset
-from sparkxlmr.runtime import engines, precision_choice
+from sparkxlmr.runtime import devices, engines, precision_choice
 from sparkxlmr.runtime.open_model import open_model
 from sparkxlmr.runtime.precision_choice import PRECISION, precision_for, precision_here
 from sparkxlmr.runtime.quantization import form_of
@@ -23,7 +23,7 @@ from sparkxlmr.runtime.quantization import form_of
 def hardware(monkeypatch):
     """`hardware(bfloat16, int8, gpu)`: what CPU and GPU seem to have; `gpu` None: none is seen from here."""
     monkeypatch.delenv(PRECISION)
-    precision_choice._say_once.cache_clear()
+    devices.warn_no_bfloat16.cache_clear()
 
     def seems(bfloat16=False, int8=False, gpu=None):
         monkeypatch.setattr(precision_choice, "cpu_has_bfloat16", lambda: bfloat16)
@@ -158,7 +158,7 @@ def test_a_worker_without_the_arithmetic_computes_in_float32(hardware, caplog, b
     texts, answers = ["a text", "and another one"], {}
     for there in (False, True):
         hardware(bfloat16=there)
-        with caplog.at_level(logging.WARNING, logger=precision_choice.__name__):
+        with caplog.at_level(logging.WARNING, logger=devices.__name__):
             for precision in ("bfloat16", "auto", "bfloat16"):
                 assert precision_here(bundle, precision) == ("bfloat16" if there else "float32")
         answers[there] = open_model(bundle, "bfloat16", threads=1).logits(texts, 16).logits

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
+from sparkxlmr.models.tensorflow_log import quiet_import
 from sparkxlmr.runtime.devices import gpu_visible
 
 #: in the order in which one is taken
@@ -76,7 +77,8 @@ def opened_backend(threads: int | None) -> Backend:
     named = os.environ.get(CHOICE)
     os.environ[CHOICE] = name  # Keras reads it once; what this process starts later is to choose for itself
     try:
-        importlib.import_module("keras")
+        with quiet_import():
+            importlib.import_module("keras")
     except ImportError as error:
         raise EngineError(
             f"Keras does not start on the backend {name}: {error}",
@@ -96,8 +98,6 @@ def _set_before_import(name: str, threads: int | None) -> None:
         if threads is not None:
             # XLA's pool has one thread for each core that the host has, unless told so.
             os.environ.setdefault("PJRT_NPROC", str(threads))
-    if name == "tensorflow":
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _jax(threads: int | None) -> Backend:

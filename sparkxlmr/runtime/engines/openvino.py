@@ -4,7 +4,6 @@ host."""
 from __future__ import annotations
 
 import importlib.util
-import logging
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
 from sparkxlmr.runtime.bundle import Bundle
-from sparkxlmr.runtime.devices import cpu_has_bfloat16
+from sparkxlmr.runtime.devices import cpu_has_bfloat16, warn_no_bfloat16
 from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ GRAPH, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 # As in pyproject.toml: elsewhere pip finds nothing to install.
 _WHEELS = {("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")}
-_log = logging.getLogger(__name__)
 
 
 class OpenVinoEngine:
@@ -118,7 +116,7 @@ def _compiled(bundle: Bundle, precision: str, threads: int | None) -> tuple[Any,
     has_bfloat16 = cpu_has_bfloat16() and capable
     if not has_bfloat16:
         if precision == "bfloat16":
-            _log.warning("This CPU has no bfloat16 arithmetic: OpenVINO computes in float32.")
+            warn_no_bfloat16()
         hint = "f32"
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",

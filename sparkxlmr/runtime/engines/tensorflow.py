@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import EngineError
+from sparkxlmr.models.tensorflow_log import quiet_import
 from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, engine_call
@@ -70,8 +71,8 @@ class TensorFlowEngine:
 
     def load(self, bundle: Bundle, precision: str, threads: int | None) -> TensorFlowRunner:
         # Else TensorFlow writes a page about the CPU into every worker's log.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow as tf
+        with quiet_import():
+            import tensorflow as tf
 
         _use_threads(tf, threads)
         gpus = tf.config.list_physical_devices("GPU")
@@ -180,10 +181,10 @@ def _backend_here() -> str | None:
 def _run_in_child(module: str, model: Path, folder: Path, *arguments: str) -> None:
     package_root = str(Path(__file__).parents[3])
     environment = {
+        "TF_CPP_MIN_LOG_LEVEL": "2",
         **os.environ,
         "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
         "PYTHONPATH": os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")])),
     }
     command = [sys.executable, "-m", module, str(model), str(folder), *arguments]
