@@ -17,6 +17,7 @@ from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessing_layer import (
     PreprocessingLayer,
     as_rows,
+    dense_tensor,
     in_graph,
     is_ragged,
     is_traced,
@@ -153,7 +154,7 @@ class Tokenizer(PreprocessingLayer):
         values, lengths = in_graph(run, inputs, [(dtype, (length if single else None,)), (np.int64, (None,))])
         if single:
             return values
-        return ragged_tensor(values, lengths) if length is None else keras.ops.reshape(values, (-1, length))
+        return ragged_tensor(values, lengths) if length is None else dense_tensor(values, length)
 
     def _one_text(self, inputs: Any) -> bool:
         if inputs.shape.rank not in (0, 1):
