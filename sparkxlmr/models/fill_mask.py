@@ -58,7 +58,8 @@ def _begins(tokenizer: SentencePieceTokenizer, texts: list[str], encoded: Encode
     found = []
     places = mask_positions(encoded.ids, tokenizer.mask_id)
     for text, at, is_cut in zip(texts, places, encoded.truncated, strict=True):
-        masks = spelled_masks(text, tokenizer.mask_token, at, not is_cut, n_made) if at else []
+        from_end = tokenizer.truncation_side == "left"
+        masks = spelled_masks(text, tokenizer.mask_token, at, not is_cut, n_made, from_end) if at else []
         found.append({position: begin for begin, position in masks})
     return found
 

@@ -47,7 +47,8 @@ class Tokenizer(PreprocessingLayer):
         dtype: ``"int32"`` (or another type of whole numbers) for ids, ``"string"`` for pieces.
         add_bos, add_eos: put the family's start and end token around each text.
         settings: what is done to a text first, for ALBERT: ``do_lower_case``, ``keep_accents`` and
-            ``remove_space``, as :class:`sparkxlmr.text.albert.AlbertNormalization` describes them. None
+            ``remove_space``, as :class:`sparkxlmr.text.albert.AlbertNormalization` describes them; and
+            ``added_tokens`` and ``truncation_side`` of :func:`sparkxlmr.text.families.tokenizer_for`. None
             hands texts to SentencePiece as they are, as keras-hub does.
         name, trainable: as for every Keras layer.
 
@@ -67,6 +68,7 @@ class Tokenizer(PreprocessingLayer):
     """
 
     family: ClassVar[str]
+    settings: dict[str, Any]
     backbone_cls: ClassVar[Any]
 
     def __init__(
@@ -76,11 +78,12 @@ class Tokenizer(PreprocessingLayer):
         dtype: Any = "int32",
         add_bos: bool = False,
         add_eos: bool = False,
-        settings: Mapping[str, bool] | None = None,
+        settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype=_checked(dtype), **kwargs)
-        self.settings = dict(settings or {})
+        # Not tracked: Keras and TensorFlow would replace dicts and lists by wrappers.
+        object.__setattr__(self, "settings", dict(settings or {}))
         self.set_proto(proto)
         self.sequence_length = sequence_length
         self.add_bos = add_bos
@@ -134,7 +137,10 @@ class Tokenizer(PreprocessingLayer):
         end = [self.text.eos_id] if self.add_eos else []
         length = self.sequence_length
         room = None if length is None else max(length - len(start) - len(end), 0)
-        rows = [[*start, *found[:room], *end][:length] for found in self.text.tokenize(texts)]
+        rows = self.text.tokenize(texts)
+        if room is not None:
+            rows = [self.text.shortened(row, room) for row in rows]
+        rows = [[*start, *row, *end][:length] for row in rows]
         if length is not None:
             rows = [row + [self.text.pad_id] * (length - len(row)) for row in rows]
         return [[self.text.id_to_token(i) for i in row] for row in rows] if self.dtype == "string" else rows

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from sparkxlmr.errors import SettingError
+from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.presets.config import (
     BackboneConfig,
     MaskedLMConfig,
@@ -56,7 +57,8 @@ class Description:
         sequence_length: how many ids of a text the model is meant to read.
         truncate: how a pair that is too long is shortened (``"round_robin"`` or ``"waterfall"``).
         tokenizer_settings: what the family's tokenizer does to a text before SentencePiece reads it; ALBERT's
-            ``do_lower_case``, ``keep_accents`` and ``remove_space``. Empty: nothing.
+            ``do_lower_case``, ``keep_accents`` and ``remove_space``, and of any family ``added_tokens`` and
+            ``truncation_side``. Empty: nothing.
         masking: how a masked language model hides pieces in training, with keras-hub's four names; empty for
             other models.
         encoder_state, task_state: name and frozen layers of the encoder, and of the whole task.
@@ -116,6 +118,24 @@ class Contents:
 def default_labels(num_classes: int) -> tuple[str, ...]:
     """``LABEL_0``, ``LABEL_1``, ...: what Hugging Face calls classes without names."""
     return tuple(f"LABEL_{i}" for i in range(num_classes))
+
+
+def check_labels(labels: Sequence[str], where: str) -> None:
+    """Check that each class has a name of its own, by which stages and label names in Keras identify it.
+
+    Raises:
+        NotAPresetError: two have the same.
+    """
+    if len(set(labels)) == len(labels):
+        return
+    twice = [label for label, count in Counter(labels).items() if count > 1][:3]
+    ids = [[i for i, label in enumerate(labels) if label == name] for name in twice]
+    names = ", ".join(twice)
+    raise NotAPresetError(
+        f"{where} gives the classes {', '.join(map(str, ids)):.200} the same name ({names:.200})",
+        "a name of its own for each class",
+        "rename them there, in a copy of the model",
+    )
 
 
 def masking_of(task: TaskConfig | None, found: Mapping[str, Any]) -> dict[str, Any]:

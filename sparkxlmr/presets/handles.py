@@ -9,6 +9,8 @@ A handle is, in this order: the name of a built-in preset; a preset name of kera
 
 from __future__ import annotations
 
+import re
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 
@@ -16,6 +18,10 @@ from sparkxlmr.errors import PresetNotFoundError
 from sparkxlmr.presets import builtin, hub_fsspec, hub_hugging_face, hub_kaggle, hub_names
 from sparkxlmr.presets.hub_cache import RemoteModel, folder_of
 from sparkxlmr.presets.hub_secrets import shown
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(@[^/]+)?")
+# A repository's page, which people copy out of the browser.
+_PAGE = re.compile(r"(?:https?://)?(?:www\.)?huggingface\.co/([^/]+/[^/]+)(?:/.*)?")
 
 
 def resolve(handle: str | PathLike[str]) -> Path:
@@ -33,6 +39,8 @@ def resolve(handle: str | PathLike[str]) -> Path:
     if isinstance(handle, str):
         if handle in builtin.names():
             return builtin.locate(handle)
+        if _PAGE.fullmatch(handle):
+            raise _unknown(handle)
         model = _remote(hub_names.KERAS_HUB.get(handle, handle))
         if model is not None:
             return folder_of(model)
@@ -60,13 +68,33 @@ def _local(handle: str | PathLike[str]) -> Path:
             f"a built-in name ({', '.join(builtin.names())}) or the path of a folder that may be read",
             "check the path and its permissions",
         ) from error
+    raise _unknown(handle)
+
+
+def _unknown(handle: str | PathLike[str]) -> PresetNotFoundError:
     shipped = ", ".join(builtin.names()) or "none in this installation"
-    raise PresetNotFoundError(
+    return PresetNotFoundError(
         f"There is no preset {shown(handle)!r}: no built-in preset and no folder is called so",
         f"a built-in name ({shipped}), a name of keras-hub ({', '.join(hub_names.KERAS_HUB)}), "
         f"{hub_hugging_face.FORM}, {hub_kaggle.FORM}, {hub_fsspec.FORM} or the path of a preset folder",
-        "check the spelling",
+        _did_you_mean(handle),
     )
+
+
+def _did_you_mean(handle: str | PathLike[str]) -> str:
+    """The remedy for a handle that nothing has: what it resembles."""
+    if isinstance(handle, str):
+        page = _PAGE.fullmatch(handle)
+        repository = page[1] if page else handle
+        if _REPOSITORY.fullmatch(repository):
+            return (
+                f"did you mean {hub_hugging_face.SCHEME}{repository}? So a model of the Hugging Face hub is "
+                "written; of a folder check the path"
+            )
+        known = [*builtin.names(), *hub_names.KERAS_HUB]
+        if close := get_close_matches(handle, known, n=1, cutoff=0.8):
+            return f"did you mean {close[0]}? Else check the path"
+    return "check the spelling"
 
 
 def local_paths(handle: str | PathLike[str]) -> list[Path]:

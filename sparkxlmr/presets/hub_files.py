@@ -11,7 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
-from sparkxlmr.presets import hugging_face, hugging_face_weights, keras_hub, keras_hub_weights
+from sparkxlmr.presets import (
+    hugging_face,
+    hugging_face_tokenizer,
+    hugging_face_weights,
+    keras_hub,
+    keras_hub_weights,
+)
+from sparkxlmr.presets.foreign_files import refuse_adapter
 
 CONFIG = keras_hub.CONFIG
 #: Folders of a preset, the empty one being its own.
@@ -46,6 +53,7 @@ def gather(fetch: Fetch, handle: str) -> None:
 
     config = bounded(CONFIG)
     if config is None:
+        refuse_adapter(bounded, handle)
         raise NotAPresetError(
             f"{handle} has no {CONFIG}",
             "a Hugging Face checkpoint or a keras-hub preset",
@@ -53,19 +61,21 @@ def gather(fetch: Fetch, handle: str) -> None:
         )
     is_checkpoint = hugging_face.is_checkpoint(keras_hub.read_json(config))
     if not (_checkpoint if is_checkpoint else _preset)(bounded, config.parent, handle):
+        refuse_adapter(bounded, handle)
         raise NotAPresetError(
             f"{handle} has no weights that can be read",
             "model.safetensors, pytorch_model.bin or model.weights.h5 (or their shards and index)",
-            "take a model that is published in one of these forms, or save it so",
+            "take a model that is published in one of these forms; convert TensorFlow or Flax weights "
+            "by transformers 4: from_pretrained(..., from_tf=True or from_flax=True), then save_pretrained",
         )
 
 
 def _checkpoint(fetch: Fetch, folder: Path, handle: str) -> bool:
     """Fetches what Hugging Face's layout has; whether weights were among it."""
-    for name in (hugging_face.TOKENIZER_CONFIG, "special_tokens_map.json", hugging_face.ADDED_TOKENS):
+    # tokenizer.json may add tokens of which the SentencePiece model has none.
+    for name in hugging_face_tokenizer.FILES:
         fetch(name)
-    # tokenizer.json repeats what a SentencePiece model says, at three times its size.
-    fetch("sentencepiece.bpe.model") or fetch("spiece.model") or fetch(hugging_face.FAST_TOKENIZER)
+    fetch("sentencepiece.bpe.model") or fetch("spiece.model")
     weights = hugging_face_weights
     for single, index in ((weights.WEIGHTS, weights.INDEX), (weights.TORCH, weights.TORCH_INDEX)):
         if fetch(single):

@@ -16,23 +16,21 @@ from sparkxlmr.presets.config import (
     TextClassifierConfig,
     check_count,
 )
-from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH, Description, default_labels, masking_of
+from sparkxlmr.presets.contents import Description, check_labels, default_labels, masking_of
+from sparkxlmr.presets.hugging_face_keys import (
+    TASK_CLASSES,
+    architecture_of,
+    is_checkpoint,
+    refuse_variants,
+)
+from sparkxlmr.presets.hugging_face_tokenizer import describe_tokenizer
 from sparkxlmr.presets.keras_hub import read_json
-from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
-from sparkxlmr.text.families import tokenizer_for
+from sparkxlmr.presets.tables import Architecture
 
-CONFIG, TOKENIZER_CONFIG, FAST_TOKENIZER = "config.json", "tokenizer_config.json", "tokenizer.json"
-ADDED_TOKENS = "added_tokens.json"
-_SPECIAL = {"<s>", "</s>", "<pad>", "<unk>", "<mask>", "[CLS]", "[SEP]", "[MASK]"}
+__all__ = ["TASK_CLASSES", "describe", "is_checkpoint"]
 
-# What follows the family's name in a class name, and the head it has. ALBERT's published checkpoints were
-# pretrained with a second head (sentence order), which nothing here reads.
-TASK_CLASSES = {
-    "Model": None,
-    "ForSequenceClassification": TextClassifierConfig.kind,
-    "ForMaskedLM": MaskedLMConfig.kind,
-    "ForPreTraining": MaskedLMConfig.kind,
-}
+CONFIG = "config.json"
+
 # This package's names of numbers, and Hugging Face's.
 ENCODER_NUMBERS = {
     "vocabulary_size": "vocab_size",
@@ -80,37 +78,24 @@ _ACTIVATIONS = {
 }
 # Positions of XLM-R begin behind its pad id.
 POSITION_OFFSET = {"xlm_roberta": 2, "albert": 0}
-# Settings that would make another model; each must be absent, None or this.
-_PLAIN: dict[str, dict[str, Any]] = {
-    "xlm_roberta": {"pad_token_id": 1, "is_decoder": False, "add_cross_attention": False},
-    "albert": {"pad_token_id": 0},
-}
-_PLAIN_OF_ALL = {"position_embedding_type": "absolute", "pruned_heads": {}}
-# Hugging Face's defaults of its slow AlbertTokenizer.
-ALBERT_NORMALIZATION = {"do_lower_case": True, "keep_accents": False, "remove_space": True}
 MULTI_LABEL = "multi_label_classification"
 PROBLEM_TYPES = ("single_label_classification", MULTI_LABEL, "regression")
 
 
-def is_checkpoint(document: Mapping[str, Any]) -> bool:
-    """Whether a ``config.json`` is Hugging Face's (keras-hub's has no ``model_type``)."""
-    return "model_type" in document
-
-
 def describe(folder: Path) -> Description:
-    """What ``config.json`` and ``tokenizer_config.json`` of a checkpoint say.
+    """What ``config.json`` and the files of the tokenizer of a checkpoint say.
 
     ``problem_type`` ``multi_label_classification`` gives the activation ``"sigmoid"``, which is how
     transformers scores such a model; any other classifier answers logits.
 
     Raises:
-        NotAPresetError: another architecture, a variant of it that is not known here, or tokens that were
-            added to its vocabulary.
+        NotAPresetError: another architecture, or a variant of it or of its tokenizer that is not supported.
         SettingError: a number that no model can have.
     """
     path = folder / CONFIG
     document = read_json(path)
-    architecture, kind = _architecture(document, path)
+    architecture, kind = architecture_of(document, path)
+    refuse_variants(document, architecture.family, kind, path)
     config = _encoder(document, architecture, path)
     task: TaskConfig | None = None
     labels: tuple[str, ...] = ()
@@ -121,43 +106,19 @@ def describe(folder: Path) -> Description:
         # XLM-R's head has the exact gelu whatever the encoder's activation is.
         activation = config.activation if isinstance(config, AlbertConfig) else "gelu"
         task = MaskedLMConfig(activation, config.layer_norm_epsilon)
-    told = read_json(folder / TOKENIZER_CONFIG) if (folder / TOKENIZER_CONFIG).is_file() else {}
-    _refuse_added_tokens(told, folder, architecture)
+    settings, length = describe_tokenizer(folder, architecture, config, document)
     return Description(
         config=config,
         task=task,
         labels=labels,
-        sequence_length=_sequence_length(told, config),
-        tokenizer_settings=_tokenizer_settings(told, folder, architecture),
+        sequence_length=length,
+        tokenizer_settings=settings,
         masking=masking_of(task, {}),
     )
 
 
-def _architecture(document: Mapping[str, Any], path: Path) -> tuple[Architecture, str | None]:
-    classes = {
-        table.hf_class + ending: (table, kind)
-        for table in ARCHITECTURES.values()
-        for ending, kind in TASK_CLASSES.items()
-    }
-    named = document.get("architectures")
-    found = named[0] if isinstance(named, list) and named else named
-    architecture, kind = classes.get(found, (None, None)) if isinstance(found, str) else (None, None)
-    if architecture is None or document.get("model_type") != architecture.hf_type:
-        raise NotAPresetError(
-            f"{path} describes {found!r} of type {document.get('model_type')!r}",
-            "a Model, ForSequenceClassification or ForMaskedLM of type 'xlm-roberta' or 'albert'",
-            "use a checkpoint of XLM-R or ALBERT",
-        )
-    return architecture, kind
-
-
 def _encoder(document: Mapping[str, Any], architecture: Architecture, path: Path) -> BackboneConfig:
     family = architecture.family
-    for key, wanted in {**_PLAIN[family], **_PLAIN_OF_ALL}.items():
-        if document.get(key) not in (None, wanted):
-            raise NotAPresetError(
-                f"{path} has {key} {document[key]!r}", repr(wanted), f"use a checkpoint of plain {family}"
-            )
     is_albert = family == AlbertConfig.family
     names = {**ENCODER_NUMBERS, **(ALBERT_NUMBERS if is_albert else {})}
     told = {ours: document[theirs] for ours, theirs in names.items() if document.get(theirs) is not None}
@@ -222,66 +183,6 @@ def _labels(document: Mapping[str, Any], path: Path) -> tuple[str, ...]:
             "every class from 0 on, once",
             "mend the checkpoint's config.json",
         )
-    return tuple(by_id[i] for i in range(len(by_id)))
-
-
-# --- the tokenizer ---
-
-
-def _sequence_length(told: Mapping[str, Any], config: BackboneConfig) -> int:
-    """``model_max_length``, where transformers truncates; without it as keras-hub, and what fits at most."""
-    length = told.get("model_max_length")
-    # transformers writes an enormous number where there is no limit, and some versions as a float.
-    if isinstance(length, bool) or not isinstance(length, (int, float)) or not 1 <= length < 10**9:
-        length = DEFAULT_SEQUENCE_LENGTH
-    return min(int(length), config.max_sequence_length)
-
-
-def _tokenizer_settings(told: Mapping[str, Any], folder: Path, architecture: Architecture) -> dict[str, Any]:
-    vocabulary = vocabulary_of(folder, architecture)
-    if architecture.family != AlbertConfig.family or not (told or vocabulary.is_file()):
-        return {}
-    settings = dict(ALBERT_NORMALIZATION)
-    if vocabulary.name == FAST_TOKENIZER:
-        settings |= rebuilt_model(folder / FAST_TOKENIZER, architecture.family)[1]
-    settings |= {name: told[name] for name in settings if told.get(name) is not None}
-    if not all(isinstance(value, bool) for value in settings.values()):
-        raise NotAPresetError(
-            f"{folder / TOKENIZER_CONFIG} has {settings}", "true or false for each", "mend the file"
-        )
-    return settings
-
-
-def _refuse_added_tokens(told: Mapping[str, Any], folder: Path, architecture: Architecture) -> None:
-    """Tokens that were added behind the vocabulary have ids that no SentencePiece model gives."""
-    vocabulary = folder / architecture.hf_vocabulary
-    if not vocabulary.is_file():
-        return  # inside a tokenizer.json they are looked for where it is read
-    decoder = told.get("added_tokens_decoder") or {}
-    added = {str(entry["content"]): int(token_id) for token_id, entry in decoder.items()}
-    if (folder / ADDED_TOKENS).is_file():
-        added |= read_json(folder / ADDED_TOKENS)
-    if added.keys() <= _SPECIAL:
-        return
-    # ALBERT's are listed there too that its SentencePiece model holds as pieces.
-    tokenizer = tokenizer_for(architecture.family, vocabulary)
-    beyond = sorted(text for text, token_id in added.items() if tokenizer.token_to_id(text) != token_id)
-    if beyond:
-        raise NotAPresetError(
-            f"{folder} adds tokens to its vocabulary: {beyond!s:.200}",
-            f"those of {vocabulary.name} alone, so that ids are the checkpoint's",
-            "use a checkpoint without added tokens",
-        )
-
-
-def vocabulary_of(folder: Path, architecture: Architecture) -> Path:
-    """The SentencePiece model of a checkpoint; ``tokenizer.json`` where that is all it has."""
-    model, fast = folder / architecture.hf_vocabulary, folder / FAST_TOKENIZER
-    return fast if fast.is_file() and not model.is_file() else model
-
-
-def rebuilt_model(path: Path, family: str) -> tuple[bytes, dict[str, Any]]:
-    """The SentencePiece model inside a ``tokenizer.json``, and the settings of its tokenizer."""
-    from sparkxlmr.presets.tokenizer_json import sentencepiece_model
-
-    return sentencepiece_model(path, family)
+    labels = tuple(by_id[i] for i in range(len(by_id)))
+    check_labels(labels, f"id2label of {path}")
+    return labels

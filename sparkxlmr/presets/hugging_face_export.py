@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.presets import hugging_face, hugging_face_weights, tables
+from sparkxlmr.presets import hugging_face, hugging_face_tokenizer, hugging_face_weights, tables
 from sparkxlmr.presets.config import AlbertConfig, MaskedLMConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, default_labels
 from sparkxlmr.presets.writer import write_json, write_whole
+from sparkxlmr.text.added_tokens import AddedToken
+from sparkxlmr.text.families import ADDED_TOKENS, NORMALIZATION, TRUNCATION_SIDE, tokenizer_for
 
-SPECIAL_TOKENS = "special_tokens_map.json"
+SPECIAL_TOKENS = hugging_face_tokenizer.SPECIAL_TOKENS_MAP
 _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 
 
@@ -91,14 +94,12 @@ def export_checkpoint(folder: str | PathLike[str], contents: Contents) -> Path:
             raise OSError(str(error)) from error
         if contents.proto is not None:
             (staging / architecture.hf_vocabulary).write_bytes(contents.proto)
-            write_json(staging / hugging_face.TOKENIZER_CONFIG, _tokenizer_config(contents))
-            write_json(staging / SPECIAL_TOKENS, _TOKENS[contents.config.family])
+            write_json(staging / hugging_face_tokenizer.TOKENIZER_CONFIG, _tokenizer_config(contents))
+            write_json(staging / SPECIAL_TOKENS, _special_tokens(contents))
 
     owned = (
         hugging_face.CONFIG,
-        hugging_face.TOKENIZER_CONFIG,
-        hugging_face.FAST_TOKENIZER,
-        SPECIAL_TOKENS,
+        *hugging_face_tokenizer.FILES,
         architecture.hf_vocabulary,
         hugging_face_weights.WEIGHTS,
         hugging_face_weights.INDEX,
@@ -183,7 +184,7 @@ def _warn_of_the_head(contents: Contents, task: MaskedLMConfig) -> None:
 
 
 def _warn_of_raw_texts(contents: Contents) -> None:
-    if not contents.tokenizer_settings:
+    if not NORMALIZATION & contents.tokenizer_settings.keys():
         warnings.warn(
             "This ALBERT tokenizer reads raw texts, as keras-hub's. transformers' comes nearest with "
             f"{_NEARLY_RAW}; its ids differ where a text has doubled quotes or a comma behind digits.",
@@ -195,14 +196,41 @@ def _tokenizer_config(contents: Contents) -> dict[str, Any]:
     family = contents.config.family
     settings: Mapping[str, Any] = {}
     if family == AlbertConfig.family:
-        settings = contents.tokenizer_settings or _NEARLY_RAW
+        settings = {k: v for k, v in contents.tokenizer_settings.items() if k in NORMALIZATION} or _NEARLY_RAW
+    if TRUNCATION_SIDE in contents.tokenizer_settings:
+        settings = {**settings, TRUNCATION_SIDE: contents.tokenizer_settings[TRUNCATION_SIDE]}
     return {
         "tokenizer_class": f"{tables.of(contents.config).hf_class}Tokenizer",
         "model_max_length": min(contents.sequence_length, contents.config.max_sequence_length),
         **settings,
         **_TOKENS[family],
         "mask_token": {"__type": "AddedToken", **_TOKENS[family]["mask_token"], "special": True},
+        **_added_tokens(contents),
     }
+
+
+def _special_tokens(contents: Contents) -> dict[str, Any]:
+    added = _added_tokens(contents).get("additional_special_tokens")
+    further = {"additional_special_tokens": added} if added else {}
+    return {**_TOKENS[contents.config.family], **further}
+
+
+def _added_tokens(contents: Contents) -> dict[str, Any]:
+    """The tokens beyond the family's own, as transformers writes them."""
+    added = [AddedToken.from_json(one) for one in contents.tokenizer_settings.get(ADDED_TOKENS, [])]
+    if not added:
+        return {}
+    assert contents.proto is not None
+    tokenizer = tokenizer_for(contents.config.family, contents.proto)
+    own = {tokenizer.id_to_token(i): i for i in tokenizer.special_ids}
+    mask = tokenizer.mask_token
+    tokens = {text: AddedToken(text, i, lstrip=text == mask, special=True) for text, i in own.items()}
+    tokens |= {token.content: token for token in added}
+    decoder = {str(t.id): asdict(t) for t in sorted(tokens.values(), key=lambda token: token.id)}
+    for entry in decoder.values():
+        del entry["id"]
+    special = [token.content for token in added if token.special and token.content not in own]
+    return {"added_tokens_decoder": decoder, "additional_special_tokens": special}
 
 
 # --- weights ---

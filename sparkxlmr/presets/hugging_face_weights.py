@@ -21,6 +21,7 @@ from sparkxlmr.presets.tables import Entry, refuse_names, refuse_shape
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # What checkpoints that were converted from TensorFlow call a normalisation's two weights.
+_WRAPPERS = ("module.", "model.", "_orig_mod.")
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
@@ -142,7 +143,7 @@ def _plain_keys(stored: Mapping[str, _Stored], prefix: str, where: str) -> dict[
     """The tensors by their keys without prefix, a normalisation's weights under today's names."""
     plain: dict[str, _Stored] = {}
     for key, tensor in stored.items():
-        name = key.removeprefix(prefix)
+        name = _without_wrappers(key).removeprefix(prefix)
         for old, new in _OLD_NAMES.items():
             name = name.removesuffix(old) + new if name.endswith(old) else name
         if name in plain:
@@ -153,6 +154,23 @@ def _plain_keys(stored: Mapping[str, _Stored], prefix: str, where: str) -> dict[
             )
         plain[name] = tensor
     return plain
+
+
+def _without_wrappers(key: str) -> str:
+    """A key without what DataParallel, torch.compile and modules that hold the model put in front of it."""
+    while (wrapper := next((w for w in _WRAPPERS if key.startswith(w)), None)) is not None:
+        key = key.removeprefix(wrapper)
+    return key
+
+
+def head_keys(folder: Path, architecture: tables.Architecture) -> dict[str, tuple[int, ...]]:
+    """The keys of a checkpoint without prefixes, and the shapes of their tensors.
+
+    Raises:
+        DamagedModelError: a weights file is missing or cannot be read.
+    """
+    stored = _plain_keys(_stored(folder), architecture.hf_prefix, str(folder))
+    return {key: tensor.shape for key, tensor in stored.items()}
 
 
 def _stored(folder: Path) -> dict[str, _Stored]:

@@ -26,10 +26,12 @@ from sparkxlmr.presets.contents import (
     TRUNCATIONS,
     Description,
     KerasState,
+    check_labels,
     default_labels,
     masking_of,
 )
 from sparkxlmr.presets.tables import ARCHITECTURES, Architecture
+from sparkxlmr.text.families import ADDED_TOKENS, TRUNCATION_SIDE
 
 CONFIG, TASK, PREPROCESSOR, TOKENIZER = "config.json", "task.json", "preprocessor.json", "tokenizer.json"
 METADATA = "metadata.json"
@@ -45,6 +47,8 @@ CLASSES, NORMALIZATION = "classes", "normalization"
 LAYER_TRAINABLE = "layer_trainable"
 
 TASK_CLASSES = {"text_classifier": "TextClassifier", "masked_lm": "MaskedLM"}
+# keras-nlp's name of text classifiers, in presets that were saved before it became keras-hub.
+_OLD_CLASSIFIER = "Classifier"
 _CONFIGS: dict[str, type[BackboneConfig]] = {"xlm_roberta": BackboneConfig, "albert": AlbertConfig}
 
 
@@ -142,9 +146,13 @@ def _task_config(
 ) -> TaskConfig:
     classes = {architecture.hub_class + name: kind for kind, name in TASK_CLASSES.items()}
     found = document.get("class_name")
+    if found == architecture.hub_class + _OLD_CLASSIFIER:
+        found = architecture.hub_class + TASK_CLASSES[TextClassifierConfig.kind]
     if not isinstance(found, str) or found not in classes:
         raise NotAPresetError(
-            f"{path} describes {found!r}", " or ".join(classes), "use a preset of such a task"
+            f"{path} describes {found!r}",
+            " or ".join(classes),
+            f"use a preset of such a task, or remove {TASK} from a copy to load its encoder alone",
         )
     try:
         if classes[found] == MaskedLMConfig.kind:
@@ -206,7 +214,9 @@ def _labels(classes: object, num_classes: int, path: Path) -> tuple[str, ...]:
             f"a list of {num_classes} label names, one a class",
             "save the preset again with all its classes",
         )
-    return tuple(map(str, classes))
+    labels = tuple(map(str, classes))
+    check_labels(labels, f"`{CLASSES}` of {path}")
+    return labels
 
 
 def _tokenizer_settings(path: Path) -> dict[str, Any]:
@@ -215,7 +225,11 @@ def _tokenizer_settings(path: Path) -> dict[str, Any]:
     settings = read_json(path).get(NORMALIZATION)
     if settings is None:
         return {}
-    if not isinstance(settings, dict) or not all(isinstance(value, bool) for value in settings.values()):
+    # Tokens and the truncation side are in the same object, so that releases which lack them refuse it.
+    kinds = {ADDED_TOKENS: list, TRUNCATION_SIDE: str}
+    if not isinstance(settings, dict) or not all(
+        isinstance(value, kinds.get(name, bool)) for name, value in settings.items()
+    ):
         raise NotAPresetError(
             f"`{NORMALIZATION}` of {path} holds {settings!r:.200}",
             "an object of names with true or false",

@@ -43,7 +43,7 @@ def open_named(handle: str | PathLike[str], places: Sequence[str] = ()) -> Model
         raise PresetNotFoundError(
             f"There is no model {handle!r}: it is not built in, and not in {looked}",
             error.expected,
-            f"{hub_names.SPARK_NLP.get(handle, 'check the spelling')}. A model that you have is found by its"
+            f"{hub_names.SPARK_NLP.get(handle, error.remedy)}. A model that you have is found by its"
             f" name as a folder of {HOME} or of the setting spark.sparkxlmr.models",
         ) from error
 

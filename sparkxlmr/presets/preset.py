@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,16 +14,25 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
-from sparkxlmr.presets import hugging_face, hugging_face_weights, keras_hub, keras_hub_weights, tables
+from sparkxlmr.presets import (
+    hugging_face,
+    hugging_face_tokenizer,
+    hugging_face_weights,
+    keras_hub,
+    keras_hub_weights,
+    tables,
+)
 from sparkxlmr.presets.config import BackboneConfig, TaskConfig, TextClassifierConfig
 from sparkxlmr.presets.contents import Contents, Description, default_labels
 from sparkxlmr.presets.files import known_sha256_of, sha256_of_files
+from sparkxlmr.presets.foreign_files import missing_weights_error
 from sparkxlmr.presets.handles import resolve
-from sparkxlmr.text.families import tokenizer_for
+from sparkxlmr.text.families import ADDED_TOKENS, TRUNCATION_SIDE, tokenizer_for
 from sparkxlmr.text.tokenizer import SentencePieceTokenizer
 
 __all__ = ["BackboneConfig", "Preset", "TaskConfig"]
 
+_LATER = {ADDED_TOKENS, TRUNCATION_SIDE}
 HUGGING_FACE, KERAS_HUB = "hugging_face", "keras_hub"
 # Bytes of weights that are read whatever the files' size, and how often those may be read else.
 _SURELY_FITS, _MOST_EXPANSION = 16 * 1024**2, 100
@@ -86,7 +97,7 @@ class Preset(Description):
         path = resolve(handle)
         try:
             if not (path / keras_hub.CONFIG).is_file():
-                raise NotAPresetError(
+                raise missing_weights_error(path) or NotAPresetError(
                     f"{path} has no {keras_hub.CONFIG}" if path.is_dir() else f"{path} is a file",
                     "a preset folder",
                     "pass the folder that save_to_preset wrote, or a Hugging Face checkpoint folder",
@@ -114,7 +125,7 @@ class Preset(Description):
     def _described(cls, path: Path) -> Preset:
         if hugging_face.is_checkpoint(keras_hub.read_json(path / keras_hub.CONFIG)):
             told, layout = hugging_face.describe(path), HUGGING_FACE
-            vocabulary = hugging_face.vocabulary_of(path, tables.of(told.config))
+            vocabulary = hugging_face_tokenizer.vocabulary_of(path, tables.of(told.config))
         else:
             told, layout, vocabulary = keras_hub.describe(path), KERAS_HUB, path / keras_hub.VOCABULARY
         parts: dict[str, Any] = {part.name: getattr(told, part.name) for part in fields(told)}
@@ -174,7 +185,7 @@ class Preset(Description):
     def has_tokenizer(self) -> bool:
         """Whether the preset brings its tokenizer; one saved from a task without preprocessor does not."""
         if self.layout == HUGGING_FACE:
-            files = (self.vocabulary_path, self.path / hugging_face.TOKENIZER_CONFIG)
+            files = (self.vocabulary_path, self.path / hugging_face_tokenizer.TOKENIZER_CONFIG)
             return any(path.is_file() for path in files)
         return (self.path / keras_hub.TOKENIZER).is_file()
 
@@ -186,7 +197,7 @@ class Preset(Description):
                 another kind of tokenizer.
         """
         if self._has_fast_tokenizer_only:
-            return hugging_face.rebuilt_model(self.vocabulary_path, self.config.family)[0]
+            return hugging_face_tokenizer.rebuilt_model(self.vocabulary_path, self.config.family)[0]
         return self.vocabulary().read_bytes()
 
     def text_tokenizer(self) -> SentencePieceTokenizer:
@@ -204,6 +215,8 @@ class Preset(Description):
                 "an embedding for each id",
                 "copy or fetch the preset again; vocabulary and weights are of two models",
             )
+        if self.layout == HUGGING_FACE and not self._has_fast_tokenizer_only:
+            hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
         return tokenizer
 
     def vocabulary(self) -> Path:
@@ -219,21 +232,32 @@ class Preset(Description):
                 "save it as a preset first (save_to_preset)",
             )
         if not self.vocabulary_path.is_file():
+            remedy = "save it again from a model with a preprocessor, or feed the model with integers"
+            if self.layout == HUGGING_FACE:
+                remedy = (
+                    "copy the SentencePiece model or tokenizer.json of the model that it was fine-tuned from "
+                    "into the folder"
+                )
             raise NotAPresetError(
                 f"The preset {self.path} has no tokenizer ({self.vocabulary_path.relative_to(self.path)})",
                 "a preset that reads texts",
-                "save it again from a model with a preprocessor, or feed the model with integers",
+                remedy,
             )
         return self.vocabulary_path
 
     @property
     def _has_fast_tokenizer_only(self) -> bool:
-        return self.layout == HUGGING_FACE and self.vocabulary_path.name == hugging_face.FAST_TOKENIZER
+        fast = hugging_face_tokenizer.FAST_TOKENIZER
+        return self.layout == HUGGING_FACE and self.vocabulary_path.name == fast
 
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
-        return sha256_of_files(self.path, self.files())
+        files = sha256_of_files(self.path, self.files())
+        # Earlier releases ignored these settings: what they compiled of the same files is another model.
+        settings = {key: self.tokenizer_settings[key] for key in _LATER & self.tokenizer_settings.keys()}
+        told = f"{files}\0{json.dumps(settings, sort_keys=True)}"
+        return hashlib.sha256(told.encode()).hexdigest() if settings else files
 
     def _weights_files(self) -> list[Path]:
         if self.layout == HUGGING_FACE:
@@ -244,7 +268,9 @@ class Preset(Description):
         """Every file that the model's answers depend on, in a fixed order."""
         names = [keras_hub.CONFIG, keras_hub.TASK, keras_hub.PREPROCESSOR]
         if self.layout == HUGGING_FACE:
-            names.append(hugging_face.TOKENIZER_CONFIG)
+            names.append(hugging_face_tokenizer.TOKENIZER_CONFIG)
+            if self.family == "albert" and not self._has_fast_tokenizer_only:
+                names.append(hugging_face_tokenizer.FAST_TOKENIZER)  # its normalizer
         elif self.tokenizer_settings:
             names.append(keras_hub.TOKENIZER)
         jsons = [self.path / name for name in names]
@@ -260,7 +286,8 @@ class Preset(Description):
             needed.append(self.vocabulary_path)
         for path in needed:
             if not path.is_file():
-                raise DamagedModelError(
+                foreign = missing_weights_error(self.path) if path != self.vocabulary_path else None
+                raise foreign or DamagedModelError(
                     f"The preset {self.path} has no {path.relative_to(self.path)}",
                     "a whole preset folder",
                     "copy or fetch the preset again",

@@ -22,7 +22,8 @@ from sparkxlmr.presets import tensorflow_folder
 from sparkxlmr.presets.contents import DEFAULT_SEQUENCE_LENGTH
 from sparkxlmr.presets.files import sha256_of_files
 from sparkxlmr.presets.graph_facts import GraphFacts, Shape
-from sparkxlmr.presets.hugging_face import ALBERT_NORMALIZATION, POSITION_OFFSET
+from sparkxlmr.presets.hugging_face import POSITION_OFFSET
+from sparkxlmr.presets.hugging_face_tokenizer import ALBERT_NORMALIZATION
 from sparkxlmr.presets.onnx_file import onnx_facts
 from sparkxlmr.presets.openvino_file import openvino_facts
 from sparkxlmr.text.families import tokenizer_for

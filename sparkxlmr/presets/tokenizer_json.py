@@ -31,7 +31,7 @@ from sparkxlmr.text.families import tokenizer_for
 from sparkxlmr.text.tokenizer import SPACE_MARK
 from sparkxlmr.text.xlm_roberta import BOS, EOS, MASK, PAD, UNK
 
-_MOST_BYTES = 256 << 20  # XLM-R's has 17 MB
+MOST_BYTES = 256 << 20  # XLM-R's has 17 MB
 _MOST_SCORE = 3.4e38  # float32
 # transformers 4 takes 100 off the score of each of ALBERT's pieces such as "9,", so that none is chosen.
 _COMMA_PENALTY = 100.0
@@ -71,12 +71,13 @@ def sentencepiece_model(path: Path, family: str) -> tuple[bytes, dict[str, Any]]
     Returns:
         The bytes of a SentencePiece model, and for ALBERT the settings of its normalisation (the names of
         :class:`~sparkxlmr.text.albert.AlbertNormalization`; empty where it has none): with both, the family's
-        tokenizer gives the ids of Hugging Face's slow one. XLM-R has no settings.
+        tokenizer gives the ids of Hugging Face's slow one. XLM-R has no settings. Added tokens are those of
+        :mod:`~sparkxlmr.presets.hugging_face_tokenizer`.
 
     Raises:
         PresetNotFoundError: there is no such file.
         NotAPresetError: it is no JSON, no Unigram table of that family, or says what a SentencePiece model
-            cannot (tokens beyond the table, another normaliser).
+            cannot (another normaliser, other special tokens around a text).
         DamagedModelError: its table or its compiled rules cannot be read.
     """
     if family not in _FAMILIES:
@@ -85,9 +86,10 @@ def sentencepiece_model(path: Path, family: str) -> tuple[bytes, dict[str, Any]]
         raise PresetNotFoundError(
             f"There is no file {path}", "a tokenizer.json", "fetch the checkpoint again"
         )
-    if (size := path.stat().st_size) > _MOST_BYTES:
-        raise _not_sayable(path, f"it has {size} bytes, more than {_MOST_BYTES}")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise _not_sayable(path, f"it has {size} bytes, more than {MOST_BYTES}")
     document = read_json(path)
+    check_post_processor(document, path)
     steps = _steps(document.get("normalizer"), "normalizers", path)
     charsmap = _charsmap(steps, path)
     told = _told(document, [step for step in steps if not _is_sayable(step)], path)
@@ -123,7 +125,7 @@ def _is_piece(text: Any, score: Any) -> bool:
 
 
 def _added(document: Mapping[str, Any], table: list[tuple[str, float]], path: Path) -> dict[str, int]:
-    """Tokens that are found in a text before anything else; each must have its place in the table."""
+    """Tokens that are matched in a text before anything else; one that is in the table has its id there."""
     entries = document.get("added_tokens") or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _damaged(path, "its added tokens are no list of objects")
@@ -136,9 +138,9 @@ def _added(document: Mapping[str, Any], table: list[tuple[str, float]], path: Pa
     ids = {text: i for i, (text, _) in enumerate(table)}
     if BOS in ids:
         ids.setdefault(MASK, len(table))  # XLM-R's is always last, in the table or behind it
-    beyond = [text for text, token_id in added.items() if ids.get(text) != token_id]
-    if beyond:
-        raise _not_sayable(path, f"it adds tokens beyond its table: {_shown(beyond)}")
+    strange = [text for text, i in added.items() if ids.get(text, max(i, len(ids))) != i]
+    if strange:
+        raise _not_sayable(path, f"it adds tokens with ids of others: {_shown(strange)}")
     return added
 
 
@@ -195,6 +197,55 @@ def _albert_settings(told: _Told) -> dict[str, Any]:
         raise _not_sayable(told.path, f"its normalizer has the steps {_shown(kinds)}")
     return asdict(AlbertNormalization("Lowercase" in kinds, "StripAccents" not in kinds))
 
+
+def normalization_of(document: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """ALBERT's settings of its normaliser that a ``tokenizer.json`` has; empty where it has no steps.
+
+    Raises:
+        NotAPresetError: other steps than transformers writes for ALBERT.
+    """
+    steps = _steps(document.get("normalizer"), "normalizers", path)
+    return _albert_settings(_Told(path, [], 0, {}, [step for step in steps if not _is_sayable(step)]))
+
+
+def check_post_processor(document: Mapping[str, Any], path: Path) -> None:
+    """Check that a ``tokenizer.json`` puts a family's own special tokens around a text.
+
+    Raises:
+        NotAPresetError: others, or segments other than the family's.
+    """
+    template = document.get("post_processor")
+    if template is None:
+        return
+    kind = template.get("type") if isinstance(template, dict) else template
+    if kind == "RobertaProcessing":
+        return
+    if kind != "TemplateProcessing":
+        raise _not_sayable(path, f"its post_processor is {_shown(kind)}")
+    laid_out = tuple(_pieces_of(template.get(name), path) for name in ("single", "pair"))
+    if laid_out not in _TEMPLATES:
+        raise _not_sayable(path, f"its post_processor lays texts out as {_shown(laid_out)}")
+
+
+def _pieces_of(template: Any, path: Path) -> tuple[tuple[str, int], ...]:
+    try:
+        parts = [next(iter(part.values())) for part in template]
+        return tuple((str(part["id"]), int(part["type_id"])) for part in parts)
+    except (TypeError, KeyError, ValueError, AttributeError, StopIteration) as error:
+        raise _damaged(path, f"its post_processor has the template {_shown(template)}") from error
+
+
+# Special tokens and segments around a text and a pair, as both families have them.
+_TEMPLATES = (
+    (
+        ((BOS, 0), ("A", 0), (EOS, 0)),
+        ((BOS, 0), ("A", 0), (EOS, 0), (EOS, 0), ("B", 0), (EOS, 0)),
+    ),
+    (
+        ((CLS, 0), ("A", 0), (SEP, 0)),
+        ((CLS, 0), ("A", 0), (SEP, 0), ("B", 1), (SEP, 1)),
+    ),
+)
 
 _FAMILIES: dict[str, Callable[[_Told], _Made]] = {"xlm_roberta": _xlm_roberta, "albert": _albert}
 

@@ -57,7 +57,7 @@ class Manifest:
     - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``), or
       None.
     - `tokenizer`: `{"family": ..., "file": logical name}`, and under `"settings"` the family's own (names to
-      plain values) where the preset has any.
+      plain values or, for added tokens, a list of objects) where the preset has any.
     - `source`: content hash of the preset this was compiled from (int8: and of how it was quantised);
       `revision`: of the engine's compiler.
     - `files`: logical name to BundleFile.
@@ -303,7 +303,18 @@ def _is_tokenizer(entry: object) -> bool:
         all(isinstance(entry[name], str) for name in ("family", "file"))
         and isinstance(settings, Mapping)
         and bool(settings)
-        and all(isinstance(value, str | bool | int | float) for value in settings.values())
+        and all(_is_plain(value) or _are_objects(value) for value in settings.values())
+    )
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | bool | int | float)
+
+
+def _are_objects(value: object) -> bool:
+    """Whether this is a list of objects with plain values, as added tokens are."""
+    return isinstance(value, list) and all(
+        isinstance(one, Mapping) and all(map(_is_plain, one.values())) for one in value
     )
 
 

@@ -119,7 +119,8 @@ class MaskFiller(Reader):
     def _requests(self, text: _Text, max_length: int) -> Iterator[_Request]:
         first, *inner, last = text.ids
         inside = [position - 1 for position in text.begins]
-        for window in windows_around(inside, len(inner), max_length - 2):
+        from_end = self._tokenizer.truncation_side == "left"
+        for window in windows_around(inside, len(inner), max_length - 2, from_end):
             ids = [first, *inner[window.start : window.stop], last]
             masks = [(position + 1, position + 1 - window.start) for position in window.positions]
             # A stretch with more masks than fit at a time is read more than once.

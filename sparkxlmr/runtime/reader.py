@@ -16,7 +16,7 @@ from sparkxlmr.runtime.engine_choice import require_installed
 from sparkxlmr.runtime.engines import Runner, engine_named
 from sparkxlmr.runtime.planner import Batch, plan
 from sparkxlmr.runtime.precision_choice import precision_here
-from sparkxlmr.text.families import tokenizer_for
+from sparkxlmr.text.families import NORMALIZATION, tokenizer_for
 from sparkxlmr.text.tokenizer import FlatEncoded, SentencePieceTokenizer
 
 Inputs = dict[str, NDArray[np.int32]]
@@ -93,7 +93,7 @@ class Reader:
     def _encode(self, texts: Sequence[str], max_length: int | None, lower_case: bool | None) -> FlatEncoded:
         """Ids of the texts; `lower_case` overrides what the preset says of it, None leaves it to the preset.
 
-        Where the tokenizer has no such setting, True lower-cases everything but the mask token.
+        Where the tokenizer has no such setting, True lower-cases everything but the mask and added tokens.
         """
         return self._tokenizer_in(lower_case).encode_flat(self._cased(texts, lower_case), max_length)
 
@@ -101,13 +101,12 @@ class Reader:
         """The texts as `_tokenizer_in(lower_case)` is to read them."""
         if not lower_case or self._tokenizer_in(lower_case) is not self._tokenizer:
             return texts
-        mask = self._tokenizer.mask_token
-        return [mask.join(part.lower() for part in text.split(mask)) for text in texts]
+        return [self._tokenizer.lower_cased(text) for text in texts]
 
     def _tokenizer_in(self, lower_case: bool | None) -> SentencePieceTokenizer:
         recorded = self.bundle.manifest.tokenizer
         settings = dict(recorded.get("settings", {}))
-        key = lower_case if settings else None
+        key = lower_case if settings.keys() & NORMALIZATION else None
         if key not in self._tokenizers:
             if key is not None:
                 settings["do_lower_case"] = key

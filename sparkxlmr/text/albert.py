@@ -9,6 +9,7 @@ strips accents, and cuts a comma off the digits before it.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from os import PathLike
@@ -17,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparkxlmr.errors import NotAPresetError
+from sparkxlmr.text.added_tokens import AddedToken, TokenSplitter
 from sparkxlmr.text.ragged import Ragged
-from sparkxlmr.text.tokenizer import SPACE_MARK, SentencePieceTokenizer, pattern_of
+from sparkxlmr.text.tokenizer import SPACE_MARK, SentencePieceTokenizer
 
 CLS, SEP, UNK, PAD, MASK = "[CLS]", "[SEP]", "<unk>", "<pad>", "[MASK]"
 
@@ -84,20 +86,28 @@ class AlbertTokenizer(SentencePieceTokenizer):
 
     mask_token = MASK
     _has_segments = True
+    _hints = ("<", "[")
 
     def __init__(
-        self, proto: bytes | str | PathLike[str], normalization: AlbertNormalization | None = None
+        self,
+        proto: bytes | str | PathLike[str],
+        normalization: AlbertNormalization | None = None,
+        added_tokens: Iterable[AddedToken] = (),
+        truncation_side: str = "right",
     ) -> None:
-        super().__init__(proto)
         self.normalization = normalization
+        super().__init__(proto, added_tokens, truncation_side)
         if normalization is None:
             # What SentencePiece finds by itself is left to it: so the space before it stays, as in keras-hub.
-            self._special_pattern = pattern_of(
-                token for token, i in self._special.items() if i not in self._processor.encode(token)
+            added = {token.content for token in self.added_tokens}
+            self._splitter = TokenSplitter(
+                token
+                for text, token in self._splitter.tokens.items()
+                if text in added or token.id not in self._processor.encode(text)
             )
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return type(self), (self.proto, self.normalization)
+        return type(self), (self.proto, self.normalization, self.added_tokens, self.truncation_side)
 
     def _lay_out(self, n_pieces: int) -> dict[str, int]:
         ids = {token: int(self._processor.piece_to_id(token)) for token in (CLS, SEP, UNK, PAD, MASK)}
@@ -114,16 +124,17 @@ class AlbertTokenizer(SentencePieceTokenizer):
         self.bos_id, self.eos_id, self.unk_id, self.pad_id, self.mask_id = ids.values()
         return ids
 
-    def _split(self, text: str) -> list[str]:
-        if "<" not in text and "[" not in text:
-            return [text] if text else []
-        normalization = self.normalization
-        if normalization is not None and normalization.do_lower_case:
+    def _split(self, text: str) -> list[str | int]:
+        lowers = self.normalization is not None and self.normalization.do_lower_case
+        if lowers and (self.added_tokens or self._has_hint(text)):
             # Hugging Face lower-cases all but special tokens before it looks for them: "<PAD>" is one, too.
-            parts = self._special_pattern.split(text)
+            parts = self._splitter.pattern.split(text)
             parts[::2] = map(_lower, parts[::2])
             text = "".join(parts)
         return super()._split(text)
+
+    def _normalized(self, text: str) -> str:
+        return super()._normalized(text if self.normalization is None else self.normalization(text))
 
     def _encode_raw(self, segments: list[str]) -> Ragged:
         if self.normalization is None:
@@ -140,10 +151,11 @@ class AlbertTokenizer(SentencePieceTokenizer):
 
     @cached_property
     def _with_commas(self) -> NDArray[np.bool_]:
-        """For each id whether a comma may have to be cut from its piece: those whose piece says so, and where
-        a comma is unknown the unknown one."""
-        pieces = map(self._processor.id_to_piece, range(self.vocabulary_size))
-        found = np.fromiter(map(ends_in_digit_and_comma, pieces), bool, self.vocabulary_size)
+        """For each piece's id whether a comma may have to be cut from it: those that end in one, and where a
+        comma is unknown the unknown one."""
+        n_pieces = self._processor.get_piece_size()
+        pieces = map(self._processor.id_to_piece, range(n_pieces))
+        found = np.fromiter(map(ends_in_digit_and_comma, pieces), bool, n_pieces)
         if self._processor.piece_to_id(",") == self.unk_id:
             found[self.unk_id] = True
         return found

@@ -8,9 +8,14 @@ from os import PathLike
 from typing import Any
 
 from sparkxlmr.errors import NotAPresetError, SettingError
+from sparkxlmr.text.added_tokens import AddedToken
 from sparkxlmr.text.albert import AlbertNormalization, AlbertTokenizer
 from sparkxlmr.text.tokenizer import SentencePieceTokenizer
 from sparkxlmr.text.xlm_roberta import XlmRobertaTokenizer
+
+ADDED_TOKENS, TRUNCATION_SIDE = "added_tokens", "truncation_side"
+#: names of the settings that are ALBERT's alone
+NORMALIZATION = frozenset(field.name for field in fields(AlbertNormalization))
 
 TOKENIZERS: dict[str, type[SentencePieceTokenizer]] = {
     "xlm_roberta": XlmRobertaTokenizer,
@@ -26,8 +31,9 @@ def tokenizer_for(
     Args:
         family: ``"xlm_roberta"`` or ``"albert"``.
         proto: the SentencePiece model, as bytes or as the path of its file.
-        settings: for ALBERT, attributes of :class:`AlbertNormalization`; empty or None hands the text to
-            SentencePiece as it is. XLM-R has none.
+        settings: for ALBERT, attributes of :class:`AlbertNormalization`; without them the text is handed to
+            SentencePiece as it is. For all families ``added_tokens``, a list of what
+            :meth:`AddedToken.to_json` returns, and ``truncation_side``, ``"right"`` or ``"left"``.
 
     Raises:
         NotAPresetError: a family of another name, or a SentencePiece model of another family.
@@ -38,14 +44,19 @@ def tokenizer_for(
         raise NotAPresetError(
             f"The tokenizer's family is {family!r}", f"one of {sorted(TOKENIZERS)}", "use a newer sparkxlmr"
         )
-    if not settings:
-        return TOKENIZERS[family](proto)
-    known = {field.name for field in fields(AlbertNormalization)} if family == "albert" else set()
+    settings = dict(settings or {})
+    tokens = settings.pop(ADDED_TOKENS, [])
+    side = settings.pop(TRUNCATION_SIDE, "right")
+    known = NORMALIZATION if family == "albert" else frozenset()
     strange = {k: v for k, v in settings.items() if k not in known or not isinstance(v, bool)}
-    if strange:
+    if strange or not isinstance(tokens, list):
         raise SettingError(
-            f"The tokenizer's settings hold {strange}",
-            f"True or False for {sorted(known)}" if known else f"no settings for {family}",
+            f"The tokenizer's settings hold {strange or tokens!r:.200}",
+            f"{ADDED_TOKENS} (a list), {TRUNCATION_SIDE}"
+            + (f", and True or False for {sorted(known)}" if known else f"; no other settings for {family}"),
             "check the tokenizer's settings in the preset",
         )
-    return AlbertTokenizer(proto, AlbertNormalization(**settings))
+    added = [AddedToken.from_json(token) for token in tokens]
+    if settings:
+        return AlbertTokenizer(proto, AlbertNormalization(**settings), added, side)
+    return TOKENIZERS[family](proto, added_tokens=added, truncation_side=side)

@@ -35,6 +35,7 @@ def spelled_masks(
     positions: Sequence[int],
     is_whole: bool,
     n_made: Callable[[list[str]], Sequence[int]],
+    from_end: bool = False,
 ) -> list[tuple[int, int]]:
     """The masks that a text spells, as pairs: the code point at which it begins, its position in the ids.
 
@@ -46,6 +47,7 @@ def spelled_masks(
         is_whole: whether the ids are those of the whole text.
         n_made: for parts of the text, which spell no mask, how many masks their ids hold; asked only where
             that can matter.
+        from_end: whether ids that are not those of the whole text are those of its end.
 
     >>> spelled_masks("a <mask> b <mask>", "<mask>", [2, 4], True, lambda parts: [])
     [(2, 2), (11, 4)]
@@ -55,10 +57,11 @@ def spelled_masks(
     begins = mask_begins(text, mask_token)
     if is_whole and len(begins) == len(positions):
         return list(zip(begins, positions, strict=True))
-    made = np.cumsum(n_made(text.split(mask_token))[:-1])
-    places = [number + int(before) for number, before in enumerate(made)]
+    made = np.cumsum(n_made(text.split(mask_token)))
+    n_missing = len(begins) + int(made[-1]) - len(positions) if from_end else 0
+    places = [number + int(before) - n_missing for number, before in enumerate(made[:-1])]
     known = zip(begins, places, strict=True)
-    return [(begin, positions[place]) for begin, place in known if place < len(positions)]
+    return [(begin, positions[place]) for begin, place in known if 0 <= place < len(positions)]
 
 
 def pack_positions(

@@ -67,6 +67,18 @@ class Ragged:
         within = np.arange(len(self.values)) - np.repeat(self.offsets[:-1], lengths)
         return Ragged.sized(self.values[within < most], np.minimum(lengths, most))
 
+    def last(self, most: int) -> Ragged:
+        """Each row's last `most` values.
+
+        >>> Ragged.of([[5, 6, 7], [8]]).last(2).lists()
+        [[6, 7], [8]]
+        """
+        lengths = self.lengths
+        if lengths.max(initial=0) <= most:
+            return self
+        behind = np.repeat(self.offsets[1:], lengths) - np.arange(len(self.values))
+        return Ragged.sized(self.values[behind <= most], np.minimum(lengths, most))
+
     def between(self, before: int, after: int) -> Ragged:
         """Each row with one value before and one after it.
 

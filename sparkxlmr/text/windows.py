@@ -17,13 +17,16 @@ class Window:
     positions: tuple[int, ...]
 
 
-def windows_around(positions: Sequence[int], n_ids: int, width: int) -> list[Window]:
+def windows_around(
+    positions: Sequence[int], n_ids: int, width: int, from_end: bool = False
+) -> list[Window]:
     """The fewest stretches, taken from left to right, in which every position has company on both sides.
 
     Args:
         positions: ascending, each of them in one window.
         n_ids: how many ids the text has, without the special ones at its ends.
         width: how many of them are read at once.
+        from_end: lay the windows out from the end of the text, for models that read the end of a long one.
 
     Returns:
         One window with all positions where the text fits. Else windows of `width` ids, in which a position
@@ -41,6 +44,12 @@ def windows_around(positions: Sequence[int], n_ids: int, width: int) -> list[Win
         raise SettingError(f"The width of a window is {width}", "at least 1", "read more of a text at once")
     if n_ids <= width:
         return [Window(0, n_ids, tuple(positions))] if positions else []
+    if from_end:
+        mirrored = windows_around([n_ids - 1 - position for position in reversed(positions)], n_ids, width)
+        return [
+            Window(n_ids - w.stop, n_ids - w.start, tuple(n_ids - 1 - p for p in reversed(w.positions)))
+            for w in reversed(mirrored)
+        ]
     company = width // 4
     found: list[Window] = []
     rest = list(positions)

@@ -40,6 +40,7 @@ class XlmRobertaTokenizer(SentencePieceTokenizer):
     bos_id, pad_id, eos_id, unk_id = 0, 1, 2, 3
     _ends_between = 2
     _shift = 1
+    _hints = ("<",)
 
     def _lay_out(self, n_pieces: int) -> dict[str, int]:
         first = [self._processor.id_to_piece(i) for i in range(min(3, n_pieces))]
@@ -52,11 +53,6 @@ class XlmRobertaTokenizer(SentencePieceTokenizer):
         self.vocabulary_size = n_pieces + 2  # fairseq adds <pad> in front and <mask> behind
         self.mask_id = self.vocabulary_size - 1
         return {BOS: 0, PAD: 1, EOS: 2, UNK: 3, MASK: self.mask_id}
-
-    def _split(self, text: str) -> list[str]:
-        if "<" not in text:
-            return [text] if text else []
-        return super()._split(text)
 
     def _encode_raw(self, segments: list[str]) -> Ragged:
         pieces = super()._encode_raw(segments)

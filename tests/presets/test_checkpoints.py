@@ -136,22 +136,36 @@ def test_variants_of_albert_are_refused(copy, change, error):
 
 
 @pytest.mark.parametrize(("name", "made"), [(XLMR, "xlmr_tokenizer"), (ALBERT, "albert_tokenizer")])
-def test_tokens_beyond_the_vocabulary_are_refused(copy, fixtures, name, made):
+def test_added_tokens_without_embedding_are_refused(copy, fixtures, name, made):
     folder = copy(name)
     for model in (fixtures / "hugging_face" / made).glob("*.model"):
         shutil.copy(model, folder)
     tokenizer = Preset.open(folder).text_tokenizer()
-    pieces = [tokenizer.mask_id, tokenizer.vocabulary_size - 2]
-    known = {str(i): {"content": tokenizer.id_to_token(i)} for i in pieces}
-    edit(folder / "tokenizer_config.json", added_tokens_decoder=known)
-    assert Preset.open(folder).has_tokenizer
-    beyond = {str(tokenizer.vocabulary_size): {"content": "<e1>"}}
-    edit(folder / "tokenizer_config.json", added_tokens_decoder={**known, **beyond})
-    with pytest.raises(NotAPresetError, match=r"adds tokens to its vocabulary: \['<e1>'\]"):
-        Preset.open(folder)
-    edit(folder / "tokenizer_config.json", added_tokens_decoder=known)
-    edit(folder / "added_tokens.json", **{"<e2>": tokenizer.vocabulary_size})
-    with pytest.raises(NotAPresetError, match="<e2>"):
+    size = tokenizer.vocabulary_size
+    known = {str(i): {"content": tokenizer.id_to_token(i)} for i in (tokenizer.mask_id, size - 2)}
+    added = {str(size + i): {"content": f"<e{i}>"} for i in range(2)}
+    edit(folder / "tokenizer_config.json", added_tokens_decoder={**known, **added})
+    assert Preset.open(folder).text_tokenizer().vocabulary_size == size + 2
+    edit(folder / "config.json", vocab_size=size + 1)
+    with pytest.raises(NotAPresetError, match=rf"{size + 2} ids, and its encoder embeddings for {size + 1}"):
+        Preset.open(folder).text_tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("decoder", "says"),
+    [
+        ({"405": "<e1>"}, "without a gap"),
+        ({"9": "<e1>"}, "an id behind the vocabulary's"),
+        ({"0": "<mask>"}, "its id in the vocabulary"),
+        ({"1": "<s>"}, "its id in the vocabulary"),
+    ],
+)
+def test_added_tokens_with_ids_of_others_are_refused(copy, fixtures, decoder, says):
+    folder = copy(XLMR)
+    shutil.copy(fixtures / "hugging_face/xlmr_tokenizer/sentencepiece.bpe.model", folder)
+    decoder = {token_id: {"content": text, "special": True} for token_id, text in decoder.items()}
+    edit(folder / "tokenizer_config.json", added_tokens_decoder=decoder)
+    with pytest.raises(NotAPresetError, match=says):
         Preset.open(folder)
 
 

@@ -112,11 +112,10 @@ def test_a_repository_is_opened_and_only_what_matters_is_fetched(hub, repositori
         "flax_model.msgpack",
         "tf_model.h5",
         "pytorch_model.bin",
-        "tokenizer.json",
     ):
         repositories.files[other] = b"another copy"
     repositories.files["../../escaped.json"] = b"{}"
-    repositories.files["tokenizer_config.json"] = b"{}"
+    repositories.files["tokenizer_config.json"] = repositories.files["tokenizer.json"] = b"{}"
     preset = Preset.open("hf://org/tiny")
     expected = Preset.open(fixtures / "hugging_face" / "xlmr_sequence_classification")
     assert preset.name == "tiny"
@@ -124,7 +123,7 @@ def test_a_repository_is_opened_and_only_what_matters_is_fetched(hub, repositori
     for name, weight in expected.weights().items():
         np.testing.assert_array_equal(preset.weights()[name], weight)
     assert preset.path == cache / "hugging_face" / "org--tiny" / OLD / "tiny"
-    assert names(preset.path) == sorted([*MODEL, "tokenizer_config.json"])
+    assert names(preset.path) == sorted([*MODEL, "tokenizer_config.json", "tokenizer.json"])
     assert not list(cache.parent.parent.rglob("escaped.json"))
 
 
@@ -306,11 +305,17 @@ def test_what_came_is_what_the_hub_told(hub, repositories):
 
 def test_a_repository_without_a_model(hub, repositories):
     del repositories.files["model.safetensors"]
-    with pytest.raises(NotAPresetError, match="no weights"):
+    with pytest.raises(NotAPresetError, match=r"no weights.* from_tf=True"):
         resolve("hf://org/tiny")
-    del repositories.files["config.json"]
+    config = repositories.files.pop("config.json")
     with pytest.raises(NotAPresetError, match=r"config\.json"):
         resolve(f"hf://org/tiny@{NEW}")
+    adapter = {"peft_type": "LORA", "base_model_name_or_path": "org/base", "task_type": "SEQ_CLS"}
+    repositories.files["adapter_config.json"] = json.dumps(adapter).encode()
+    for files in ({}, {"config.json": config}):
+        repositories.files |= files
+        with pytest.raises(NotAPresetError, match=r"adapter \(LORA\) of 'org/base'.*merge_and_unload"):
+            resolve(f"hf://org/tiny@{NEW}")
 
 
 def test_without_the_package_one_line_names_it_and_the_cache_still_serves(hub, monkeypatch):

@@ -191,7 +191,10 @@ SPOILED = [
     (("normalizer", "normalizers", 0, "precompiled_charsmap"), "AAAA", DamagedModelError, None),
     (("pre_tokenizer",), None, NotAPresetError, "words"),
     (("pre_tokenizer",), {"type": "ByteLevel"}, NotAPresetError, "ByteLevel"),
-    (("added_tokens",), [{"id": 999, "content": "<user>"}], NotAPresetError, "<user>"),
+    (("added_tokens",), [{"id": 7, "content": "<user>"}], NotAPresetError, "<user>"),
+    (("post_processor",), {"type": "BertProcessing"}, NotAPresetError, "BertProcessing"),
+    (("post_processor", "single"), [{"Sequence": {"id": "A", "type_id": 0}}], NotAPresetError, "lays texts"),
+    (("post_processor", "pair"), [7], DamagedModelError, "template"),
     (("added_tokens",), "?", DamagedModelError, "added"),
     (("added_tokens",), [{"id": "0", "content": "<s>"}], DamagedModelError, "adds"),
 ]

@@ -36,7 +36,7 @@ def test_what_a_family_has_not_is_refused(albert, xlmr):
     for settings in ({"lower": True}, {"do_lower_case": 1}):
         with pytest.raises(SettingError, match="do_lower_case"):
             tokenizer_for("albert", albert, settings)
-    with pytest.raises(SettingError, match="no settings for xlm_roberta"):
+    with pytest.raises(SettingError, match="no other settings for xlm_roberta"):
         tokenizer_for("xlm_roberta", xlmr, {"do_lower_case": True})
     with pytest.raises(NotAPresetError):
         tokenizer_for("albert", xlmr)

@@ -98,7 +98,12 @@ ARCHITECTURE = Architecture(
     hf_prefix="roberta.",
     hf_vocabulary="sentencepiece.bpe.model",
     # Counted positions, and the pooler, which no head here reads.
-    hf_ignored=("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"),
+    hf_ignored=(
+        "embeddings.position_ids",
+        "embeddings.token_type_ids",
+        "pooler.dense.weight",
+        "pooler.dense.bias",
+    ),
     hf_ignored_heads=(),
     encoder=_encoder,
     heads={"text_classifier": _classifier, "masked_lm": _masked_lm},
