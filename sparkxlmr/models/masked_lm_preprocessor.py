@@ -18,6 +18,19 @@ from sparkxlmr.text.masks import mask_positions, pack_positions
 from sparkxlmr.text.packing import pack, width_for
 from sparkxlmr.text.tokenizer import Encoded
 
+
+def _of_masker(name: str) -> Any:
+    """A property that is the masker's attribute of the same name."""
+
+    def read(self: Any) -> Any:
+        return getattr(self.masker, name)
+
+    def write(self: Any, value: Any) -> None:
+        setattr(self.masker, name, value)
+
+    return property(read, write, doc=f"The masker's ``{name}``.")
+
+
 POSITION_WIDTHS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -57,25 +70,36 @@ class MaskedLMPreprocessor(Preprocessor):
     ) -> None:
         super().__init__(tokenizer, sequence_length, truncate, **kwargs)
         check_count("mask_selection_length", mask_selection_length)
-        self.mask_selection_rate = mask_selection_rate
-        self.mask_selection_length = int(mask_selection_length)
-        self.mask_token_rate = mask_token_rate
-        self.random_token_rate = random_token_rate
-        _ = self.masker  # refuses impossible rates
+        self._masker_text = self.tokenizer.text
+        self._masker = self._masker_with(
+            mask_selection_rate=mask_selection_rate,
+            mask_selection_length=int(mask_selection_length),
+            mask_token_rate=mask_token_rate,
+            random_token_rate=random_token_rate,
+        )
 
     @property
     def masker(self) -> MaskedLMMaskGenerator:
-        """The layer that hides tokens, with this preprocessor's settings; a new one at each access.
+        """The layer that hides tokens; its settings are this preprocessor's."""
+        if self._masker_text is not self.tokenizer.text:  # the tokenizer may get another vocabulary
+            self._masker_text = self.tokenizer.text
+            names = ("mask_selection_rate", "mask_selection_length", "mask_token_rate", "random_token_rate")
+            self._masker = self._masker_with(**{name: getattr(self._masker, name) for name in names})
+        return self._masker
 
-        Set the preprocessor's own attributes (``mask_selection_rate``, ...) to change what it hides.
-        """
+    def _masker_with(self, **settings: Any) -> MaskedLMMaskGenerator:
         text = self.tokenizer.text
         return MaskedLMMaskGenerator(
             text.vocabulary_size,
             mask_token_id=text.mask_id,
             unselectable_token_ids=text.special_ids,
-            **self._masking(),
+            **settings,
         )
+
+    mask_selection_rate = _of_masker("mask_selection_rate")
+    mask_selection_length = _of_masker("mask_selection_length")
+    mask_token_rate = _of_masker("mask_token_rate")
+    random_token_rate = _of_masker("random_token_rate")
 
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         refuse_labels(y, sample_weight)

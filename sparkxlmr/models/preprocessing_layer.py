@@ -25,8 +25,8 @@ class PreprocessingLayer(keras.layers.Layer):
     """Base of tokenizers, preprocessors and packers: a Keras layer without weights.
 
     Called with Python values, NumPy arrays or eager tensors it runs :meth:`call` at once and returns NumPy
-    arrays or lists. ``dataset.map(layer)`` and a ``keras.Sequential`` or functional model behind a
-    ``keras.Input(shape=(), dtype="string")`` work on the TensorFlow backend.
+    arrays or lists. ``dataset.map(layer)`` works on every backend, a ``keras.Sequential`` or functional model
+    behind a ``keras.Input(shape=(), dtype="string")`` on TensorFlow.
 
     Args:
         name: of the layer; None takes the class's name in snake case.
@@ -146,6 +146,11 @@ def ragged_outputs(rows: list[list[Any]], dtype: Any) -> tuple[np.ndarray, np.nd
 def ragged_tensor(values: Any, lengths: Any) -> Any:
     """A ``tf.RaggedTensor`` of traced ``(flat values, row lengths)``."""
     return sys.modules["tensorflow"].RaggedTensor.from_row_lengths(values, lengths, validate=False)
+
+
+def dense_tensor(values: Any, length: int) -> Any:
+    """Traced flat values as a tensor (n, length); TensorFlow's own, whatever Keras' backend is."""
+    return sys.modules["tensorflow"].reshape(values, (-1, length))
 
 
 def as_rows(x: Any) -> tuple[list[list[Any]], bool]:

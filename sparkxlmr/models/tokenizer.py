@@ -17,6 +17,7 @@ from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessing_layer import (
     PreprocessingLayer,
     as_rows,
+    dense_tensor,
     in_graph,
     is_ragged,
     is_traced,
@@ -67,6 +68,7 @@ class Tokenizer(PreprocessingLayer):
     """
 
     family: ClassVar[str]
+    settings: dict[str, Any]
     backbone_cls: ClassVar[Any]
 
     def __init__(
@@ -80,7 +82,8 @@ class Tokenizer(PreprocessingLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(dtype=_checked(dtype), **kwargs)
-        self.settings = dict(settings or {})
+        # Not tracked: Keras and TensorFlow would replace dicts and lists by wrappers.
+        object.__setattr__(self, "settings", dict(settings or {}))
         self.set_proto(proto)
         self.sequence_length = sequence_length
         self.add_bos = add_bos
@@ -157,7 +160,7 @@ class Tokenizer(PreprocessingLayer):
         values, lengths = in_graph(run, inputs, [(dtype, (length if single else None,)), (np.int64, (None,))])
         if single:
             return values
-        return ragged_tensor(values, lengths) if length is None else keras.ops.reshape(values, (-1, length))
+        return ragged_tensor(values, lengths) if length is None else dense_tensor(values, length)
 
     def _one_text(self, inputs: Any) -> bool:
         if inputs.shape.rank not in (0, 1):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sparkxlmr.errors import SettingError
-from sparkxlmr.text.tokenizer import Encoded, SentencePieceTokenizer
+from sparkxlmr.text.encoded import Encoded
+from sparkxlmr.text.tokenizer import SentencePieceTokenizer
 
 TRUNCATIONS = ("round_robin", "waterfall")
 
@@ -129,7 +130,7 @@ def join_encoded(
         )
     room = None if max_length is None else max_length - n_special
     special = ([tokenizer.bos_id], between, [tokenizer.eos_id])
-    side = getattr(tokenizer, "truncation_side", "right")
+    side = tokenizer.truncation_side
     rows = [join_segments(row, *special, room, truncate, side) for row in zip(*columns, strict=True)]
     has_segments = empty.segment_ids is not None
     return Encoded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import keras
 import keras_hub_names
@@ -11,6 +12,7 @@ import pages
 import pytest
 
 from sparkxlmr import models
+from sparkxlmr.errors import SettingError
 
 PAGE = pages.FOLDER / "coming_from_keras_hub.md"
 HUB = pages.FOLDER.parent / "tests" / "fixtures" / "keras_hub"
@@ -112,3 +114,25 @@ def test_default_learning_rates_are_keras_hubs():
     assert rates == {"xlmr": pytest.approx(5e-5), "albert": pytest.approx(1e-5)}
     masked_lm = models.MaskedLM.from_preset("xlm_roberta_tiny_masked_lm")
     assert float(masked_lm.optimizer.learning_rate) == pytest.approx(5e-5)
+
+
+def test_hugging_face_page_states_the_sequence_length(tmp_path):
+    """``model_max_length``, 512 where it is unset, and at most the model's positions."""
+    source = pages.FOLDER.parent / "tests" / "fixtures" / "hugging_face" / "xlmr_sequence_classification"
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(source, folder)
+    positions = models.Backbone.from_preset(folder).max_sequence_length
+    for given, expected in ((20, 20), (10**30, min(512, positions)), (positions + 9, positions)):
+        settings = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings["model_max_length"] = given
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+        preprocessor = models.TextClassifierPreprocessor.from_preset(folder)
+        assert preprocessor.sequence_length == expected, given
+
+
+def test_hugging_face_page_states_the_missing_heads():
+    fixtures = pages.FOLDER.parent / "tests" / "fixtures" / "hugging_face"
+    with pytest.raises(SettingError, match="num_classes"):
+        models.TextClassifier.from_preset(fixtures / "xlmr_masked_lm")
+    with pytest.raises(SettingError, match=r"XLMRobertaBackbone\.from_preset"):
+        models.MaskedLM.from_preset(fixtures / "xlmr_sequence_classification")

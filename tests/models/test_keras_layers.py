@@ -179,13 +179,19 @@ def test_set_proto_reaches_the_preprocessor(families, fixtures):
     assert preprocessor.masker.vocabulary_size == other.vocabulary_size()
 
 
-def test_packer_and_preprocessor_share_their_length(family):
+def test_packer_and_masker_share_their_settings(family):
     preprocessor = family.preprocessor("TextClassifier", sequence_length=12)
     preprocessor.packer.sequence_length = 6
     assert preprocessor.sequence_length == 6
     assert preprocessor(SENTENCES)["token_ids"].shape == (4, 6)
     preprocessor.truncate = "waterfall"
     assert preprocessor.packer.truncate == "waterfall"
+    hiding = family.preprocessor("MaskedLM", mask_selection_rate=0.0)
+    assert hiding(SENTENCES)[2].sum() == 0
+    hiding.masker.mask_selection_rate = 1.0
+    hiding.mask_selection_length = 2
+    assert (hiding.mask_selection_rate, hiding.masker.mask_selection_length) == (1.0, 2)
+    assert hiding(SENTENCES)[2].tolist() == [[1.0, 1.0]] * 4
 
 
 # What keras-hub 0.32 returned for the segments, the length and the truncation.
