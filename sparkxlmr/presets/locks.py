@@ -38,7 +38,8 @@ def locked(file: str | Path) -> Iterator[None]:
     try:
         message = threading.Timer(PATIENCE, _log_wait, (file,))
         message.daemon = True
-        message.start()
+        with suppress(RuntimeError):  # under a memory limit there may be no thread to have
+            message.start()
         try:
             _wait_for(descriptor)
         finally:

@@ -15,6 +15,7 @@ import pytest
 from openvino import opset13 as op
 
 from sparkxlmr.errors import EngineError, SettingError
+from sparkxlmr.runtime.compiler import compile_bundle
 from sparkxlmr.runtime.engines import engine_io, engine_named, engine_names
 from sparkxlmr.runtime.engines.engine_io import Limits, check_inputs, check_output, failed_call
 from sparkxlmr.runtime.engines.openvino_request import Request
@@ -109,6 +110,12 @@ def test_table_sizes_own_graph(bundle_of, folder, vocabulary, positions):
     bundle = bundle_of(folder)
     found = table_sizes(ov.Core().read_model(str(bundle.file("model.xml"))), bundle.manifest.family)
     assert (found.vocabulary_size, found.positions) == (vocabulary, positions)
+
+
+def test_table_sizes_int8_graph(golden_preset, tmp_path):
+    bundle = compile_bundle(golden_preset, "openvino", tmp_path / "int8", "int8")
+    found = table_sizes(ov.Core().read_model(str(bundle.file("model.xml"))), "xlm_roberta")
+    assert (found.vocabulary_size, found.positions) == (6002, 128)
 
 
 # --- a call that fails inside OpenVINO ---

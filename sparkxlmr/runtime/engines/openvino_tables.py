@@ -50,7 +50,8 @@ def table_sizes(graph: Any, family: str) -> Tables:
             others.append((table, POSITION_OFFSET[family] if kind == "Gather" else 0))
     if not tokens:
         return Tables(None, None)
-    rows, width = min(tokens)
+    # Of int8 the scales of the rows are a table too, one number wide.
+    rows, width = min(rows for rows, _ in tokens), max(width for _, width in tokens)
     found = [table[0] - offset for table, offset in others if table[1] == width and table[0] > _MOST_SEGMENTS]
     return Tables(rows, min(found, default=None))
 
