@@ -79,10 +79,14 @@ class TokenSplitter:
     def __init__(self, tokens: Iterable[AddedToken], spelled: Callable[[str], str] | None = None) -> None:
         by_content = {(spelled(token.content) if spelled else token.content): token for token in tokens}
         self.tokens = {content: token for content, token in by_content.items() if content}
-        longest_first = sorted(self.tokens, key=len, reverse=True)
+        # By first character: at most places of a text all tokens are then ruled out at once.
+        rests: dict[str, list[str]] = {}
+        for content in sorted(self.tokens, key=len, reverse=True):
+            rests.setdefault(content[0], []).append(re.escape(content[1:]))
+        groups = [f"{re.escape(first)}(?:{'|'.join(some)})" for first, some in rests.items()]
         # Without any token a pattern that matches nowhere, not even the empty text.
-        alternatives = "|".join(map(re.escape, longest_first)) or r"(?!)"
-        #: with one group, so that ``split`` retains the tokens at odd indices
+        alternatives = "|".join(groups) or r"(?!)"
+        #: with one capturing group, so that ``split`` retains the tokens at odd indices
         self.pattern = re.compile(f"({alternatives})")
 
     def __call__(self, text: str) -> list[str | int]:

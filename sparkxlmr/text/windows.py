@@ -17,9 +17,7 @@ class Window:
     positions: tuple[int, ...]
 
 
-def windows_around(
-    positions: Sequence[int], n_ids: int, width: int, from_end: bool = False
-) -> list[Window]:
+def windows_around(positions: Sequence[int], n_ids: int, width: int, from_end: bool = False) -> list[Window]:
     """The fewest stretches, taken from left to right, in which every position has company on both sides.
 
     Args:

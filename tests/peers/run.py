@@ -7,7 +7,8 @@ transformers (both use one PyTorch) they are loaded and asked. Logits must agree
 exactly, no weight may be missing or left over, and what transformers saves again must be read here with
 equal weights and ids: PyTorch's own file from version 4, ``tokenizer.json`` alone from version 5.
 What was answered is recorded in ``tests/fixtures/peers``, which ``tests/presets/test_peers.py`` reads; what
-it says to pairs and long texts, in ``expected_stages.json`` beside the goldens.
+it says to pairs and long texts, in ``expected_stages.json`` beside the goldens; and the ids that settings of
+a tokenizer lead to, in ``tokenizer_settings.json`` there.
 """
 
 from __future__ import annotations
@@ -135,6 +136,10 @@ def main() -> None:
         if failed:
             sys.exit("transformers does not agree")
         run(peers["4"], HERE / "stages.py", ours.FIXTURES)
+        settings = ours.FIXTURES / "hugging_face" / "tokenizer_settings.json"
+        settings.unlink(missing_ok=True)
+        for python in peers.values():
+            run(python, HERE / "tokenizer_settings.py", settings)
         for old in ours.RECORDED.glob("*.json"):
             old.unlink()
         for folder in sorted(root.iterdir()):

@@ -119,9 +119,7 @@ def test_checkpoint_without_tokenizer_names_what_to_copy(checkpoint):
 
 def test_classes_of_one_name_are_refused_wherever_they_are(checkpoint, fixtures, tmp_path):
     edit(checkpoint, id2label={"0": "A", "1": "B", "2": "A", "3": "C"})
-    with pytest.raises(
-        NotAPresetError, match=r"id2label of .*config\.json gives .* \[0, 2\] .*\(A\)"
-    ):
+    with pytest.raises(NotAPresetError, match=r"id2label of .*config\.json gives .* \[0, 2\] .*\(A\)"):
         Preset.open(checkpoint)
     folder = shutil.copytree(fixtures / "keras_hub/xlmr_text_classifier", tmp_path / "preset")
     task = json.loads((folder / "task.json").read_text("utf-8"))
