@@ -309,8 +309,10 @@ def test_wrong_types_and_ambiguous_names_are_refused(spark, assembler, annotator
         if name not in ("category", "categories"):
             continue
         for column in ("prediction", "probability", "Text"):
-            with pytest.raises(errors.InputError, match="there is a column of that name"):
-                stage.copy().setParams(inputCols=["document"], predictionCol=column).transform(df)
+            settings = {"inputCols": ["document"], "outputCol": "new", "predictionCol": column}
+            message = f"predictionCol is '{column}', and there is a column of that name"
+            with pytest.raises(errors.InputError, match=message):
+                stage.copy().setParams(**settings).transform(df)
 
 
 def test_no_row_at_all_is_no_trouble(spark, assembler, annotators, finishers):

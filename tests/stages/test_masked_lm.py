@@ -153,7 +153,7 @@ def test_settings_and_defaults():
         assert {p.name: made.getOrDefault(p) for p in made.params if made.hasDefault(p)} == {
             "batchSize": 8, "caseSensitive": case_sensitive, "distribution": "auto", "engine": "auto",
             "lazyAnnotator": False, "maxSentenceLength": 512, "precision": "auto", "quantization": "auto",
-            "topK": 5,
+            "overwriteColumns": False, "topK": 5,
         }  # fmt: skip
         assert {p.name for p in made.params if not made.hasDefault(p)} == {
             "inputCols",

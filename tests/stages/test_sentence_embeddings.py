@@ -142,7 +142,7 @@ def test_settings_and_defaults():
         assert {p.name: made.getOrDefault(p) for p in made.params if made.hasDefault(p)} == {
             "batchSize": 8, "caseSensitive": case_sensitive, "distribution": "auto", "engine": "auto",
             "lazyAnnotator": False, "maxSentenceLength": 128, "normalize": False, "poolingStrategy": "mean",
-            "precision": "auto", "quantization": "auto",
+            "overwriteColumns": False, "precision": "auto", "quantization": "auto",
         }  # fmt: skip
         without = {p.name for p in made.params if not made.hasDefault(p)}
         assert without == {"dimension", "inputCols", "outputCol"}

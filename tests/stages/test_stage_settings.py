@@ -22,10 +22,11 @@ from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaF
     "stage",
     [DocumentAssembler, SentenceDetector, Tokenizer, RegexTokenizer, Finisher, EmbeddingsFinisher],
 )
-def test_names_and_defaults(stage, spark_nlp):
+def test_names_and_defaults(stage, spark_nlp, differences):
     recorded = spark_nlp("params")[stage.__name__]
     made = stage()
-    assert sorted(p.name for p in made.params) == sorted(recorded)
+    assert sorted(p.name for p in made.params) == sorted([*recorded, "overwriteColumns"])
+    differences("all stages", "an output column that exists already is replaced")
     for name, facts in recorded.items():
         suffix = name[0].upper() + name[1:]
         assert callable(getattr(made, f"set{suffix}"))

@@ -420,7 +420,7 @@ SPARK_NLP = {
 }  # fmt: skip
 OURS = {
     "engine": "auto", "precision": "auto", "quantization": "auto", "distribution": "auto",
-    "longTextStrategy": "truncate",
+    "longTextStrategy": "truncate", "maxWindows": 512, "overwriteColumns": False,
 }  # fmt: skip
 UNSET = {
     "inputCols", "outputCol", "topScores", "predictionCol", "probabilityCol", "rawPredictionCol", "stride",
