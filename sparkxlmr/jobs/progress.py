@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 _LOOK_EVERY = 0.2
+_PATIENCE = 30.0  # seconds that cancelled jobs and their tasks are waited for
 
 
 def with_progress(spark: SparkSession, title: str, action: Callable[[], None]) -> None:
@@ -42,10 +44,30 @@ def with_progress(spark: SparkSession, title: str, action: Callable[[], None]) -
         # The JVM may be gone: a signal to the process group ends it too.
         with contextlib.suppress(Exception):
             spark.sparkContext.cancelJobGroup(group)
-        worker.join(timeout=30)
+            worker.join(timeout=_PATIENCE)
+            _wait_for_tasks(spark, group)
         raise
     if failed:
+        # Other tasks of the job that failed may still write where the caller is going to delete.
+        with contextlib.suppress(Exception):
+            _wait_for_tasks(spark, group)
         raise failed[0]
+
+
+def _wait_for_tasks(spark: SparkSession, group: str) -> None:
+    """Wait until no task of a cancelled job group runs: they end after their job, and write until then."""
+    until = time.monotonic() + _PATIENCE
+    while active_tasks(spark, group) and time.monotonic() < until:
+        time.sleep(_LOOK_EVERY)
+
+
+def active_tasks(spark: SparkSession, group: str) -> int:
+    """The tasks that run now in the stages of all jobs of a group, ended ones included."""
+    tracker: Any = spark.sparkContext.statusTracker()
+    jobs = map(tracker.getJobInfo, tracker.getJobIdsForGroup(group))
+    stages = {stage_id for job in jobs if job is not None for stage_id in job.stageIds}
+    infos = map(tracker.getStageInfo, stages)
+    return sum(info.numActiveTasks for info in infos if info is not None)
 
 
 def _draw(spark: SparkSession, group: str, title: str, worker: threading.Thread) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -525,3 +526,16 @@ def test_read_table_keeps_the_values_of_folders_as_they_are(spark, here, reads_a
         (here / "in" / f"code={code}" / f"a.{suffix}").write_text(content)
     rows = read_table(spark, str(here / "in")).collect()
     assert sorted(tuple(row) for row in rows) == [("a", "007"), ("a", "1e3")]
+
+
+def test_a_pipe_and_the_standard_input_are_read(here, monkeypatch):
+    os.mkfifo(here / "pipe")
+    content = (here / "in.csv").read_bytes()
+    threading.Thread(target=(here / "pipe").write_bytes, args=(content,), daemon=True).start()
+    assert classify("pipe", "--output", "from_pipe.csv", "--input-format", "csv") == 0
+    with (here / "in.csv").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        command = ["classify", "-", "--input-format", "csv", "--output", str(here / "from_stdin.csv")]
+        assert main([*command, "--model", "model"]) == 0
+    for name in ("from_pipe.csv", "from_stdin.csv"):
+        assert len(pd.concat(map(pd.read_csv, parts(here / name, "csv")))) == 4

@@ -6,6 +6,8 @@ import io
 import json
 import subprocess
 import sys
+import threading
+import time
 from importlib import resources
 
 import pytest
@@ -216,3 +218,26 @@ def test_progress_is_drawn_on_a_terminal_and_errors_come_through(spark, monkeypa
     assert "Counting" in terminal.getvalue()
     with pytest.raises(ZeroDivisionError):
         progress.with_progress(spark, "Failing", lambda: 1 // 0)
+
+
+def test_progress_waits_for_the_tasks_of_a_job_that_failed(spark, tmp_path):
+    """The second task goes on after the first one has failed."""
+    started = tmp_path / "started"
+
+    def work(index, _):
+        if index == 0:
+            while not started.exists():
+                time.sleep(0.01)
+            raise ValueError("the first task fails")
+        started.touch()
+        time.sleep(1)
+        return iter([])
+
+    with pytest.raises(Exception, match="the first task fails"):
+        progress.with_progress(
+            spark,
+            "Failing",
+            lambda: spark.range(0, 2, 1, 2).rdd.mapPartitionsWithIndex(work).count(),
+        )
+    group = f"sparkxlmr-{threading.get_ident()}"
+    assert progress.active_tasks(spark, group) == 0
