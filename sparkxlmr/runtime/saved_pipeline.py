@@ -131,15 +131,17 @@ def read_files(folder: SavedFolder, below: str, target: Path, sizes: Mapping[str
 
 
 def _check_groups(told: Any, sizes: Mapping[str, int], source: str) -> None:
-    """That no group of rows unpacks to more than all of the files: a few bytes can stand for gigabytes."""
-    groups = (told.row_group(number).total_byte_size for number in range(told.num_row_groups))
-    largest = max(groups, default=0)
-    if largest > sum(sizes.values()) + _NAMES_AND_NUMBERS:
-        raise DamagedModelError(
-            f"{source} unpacks to {largest} bytes",
-            f"at most the {sum(sizes.values())} bytes of {', '.join(sizes)}",
-            "save the pipeline again",
-        )
+    """That no group of rows unpacks to more than all of the files, or than its rows may hold: a few bytes can
+    stand for gigabytes."""
+    for number in range(told.num_row_groups):
+        group = told.row_group(number)
+        most = min(sum(sizes.values()), group.num_rows * CHUNK) + _NAMES_AND_NUMBERS
+        if group.total_byte_size > most:
+            raise DamagedModelError(
+                f"{source} unpacks to {group.total_byte_size} bytes",
+                f"at most {most} bytes, of the {sum(sizes.values())} bytes of {', '.join(sizes)}",
+                "save the pipeline again",
+            )
 
 
 def _put(target: Path, sizes: Mapping[str, int], row: Any, source: str) -> None:

@@ -178,3 +178,36 @@ def remove_added_file(context: Any, name: str) -> bool:
         return not any(url in urls for url in context.listFiles)
     except (Py4JError, AttributeError, TypeError):
         return False
+
+
+def local_copy(spark: SparkSession, path: str, into: Path, most: int) -> Path:
+    """A folder of any file system of a classic session as one of this machine; a local one as it is.
+
+    The files that lie directly in it are copied, hidden ones (`_`, `.`) left out. Raises ValueError where
+    there is no such folder, it cannot be read, or its files have more than `most` bytes together.
+    """
+    from py4j.protocol import Py4JJavaError
+
+    session: Any = spark
+    file_systems = session._jvm.org.apache.hadoop.fs
+    source = file_systems.Path(path)
+    try:
+        storage = source.getFileSystem(session._jsparkSession.sessionState().newHadoopConf())
+        files = [status for status in storage.listStatus(source) if status.isFile()]
+        size = sum(status.getLen() for status in files)
+        if size > most:
+            raise ValueError(f"its files have {size} bytes, more than {most}")
+        uri = storage.makeQualified(source).toUri()
+        if uri.getScheme() == "file":
+            return Path(uri.getPath())
+        target = into / source.getName()
+        target.mkdir()
+        for status in files:
+            name = status.getPath().getName()
+            if not name.startswith((".", "_")):
+                # No checksum files beside the copies.
+                local = file_systems.Path((target / name).as_uri())
+                storage.copyToLocalFile(False, status.getPath(), local, True)
+    except Py4JJavaError as error:
+        raise ValueError(str(error.java_exception.toString())) from error
+    return target

@@ -7,13 +7,14 @@ Layout of a saved stage: `metadata/` (Spark's own, with an entry `model`) and `m
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pyspark.errors import AnalysisException
+from pyspark.errors import PySparkException
 from pyspark.ml.util import DefaultParamsReader, DefaultParamsWriter, MLReader, MLWriter
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
@@ -21,15 +22,19 @@ from sparkxlmr.presets.handles import resolve
 from sparkxlmr.presets.hub_fsspec import is_url
 from sparkxlmr.presets.hub_secrets import shown
 from sparkxlmr.presets.open_model_folder import Model, open_folder
+from sparkxlmr.presets.saved_folder import LocalFolder
 from sparkxlmr.presets.spark_nlp_stage import OWNER
 from sparkxlmr.presets.stored_model import CHUNK, describe, files_of, inside, kept
+from sparkxlmr.runtime import saved_pipeline
 from sparkxlmr.runtime.stage_checks import no_model
-from sparkxlmr.spark.compat import is_connect, metadata_session
+from sparkxlmr.spark.compat import is_connect, local_copy, metadata_session
 
 #: Bytes of the rows written or read in one go: the driver never holds more than one group.
 GROUP = 64 << 20
 #: The same under Connect, whose server holds what a client sends several times over in its heap.
 CONNECT_GROUP = 16 << 20
+#: Bytes that a saved model's Parquet files may have beside twice the model's own.
+LEAST_BYTES = 16 << 20
 SCHEMA = "file string, part int, data binary"
 
 
@@ -62,7 +67,7 @@ class ModelReader(MLReader[Any]):
 
         Raises DamagedModelError where its model is not what was saved, NotAPresetError for another stage.
         """
-        metadata = DefaultParamsReader.loadMetadata(path, metadata_session(self))
+        metadata = self._metadata(path)
         if metadata["class"].startswith(OWNER):
             return self._of_spark_nlp(path, metadata)
         if metadata["class"] != f"{self.cls.__module__}.{self.cls.__name__}":
@@ -71,6 +76,18 @@ class ModelReader(MLReader[Any]):
         stage._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(stage, metadata)
         return stage.withModel(read_model(self.sparkSession, path, metadata))
+
+    def _metadata(self, path: str) -> dict[str, Any]:
+        try:
+            metadata: dict[str, Any] = DefaultParamsReader.loadMetadata(path, metadata_session(self))
+            _ = metadata["class"] + metadata["uid"]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise DamagedModelError(
+                f"The metadata of the stage in {path} cannot be read ({error!r:.200})",
+                "one line of JSON, as Spark ML writes it",
+                "save the stage again, or restore the folder from a copy",
+            ) from error
+        return metadata
 
     def _of_spark_nlp(self, path: str, metadata: dict[str, Any]) -> Any:
         if metadata["class"].rpartition(".")[2] != self.cls.__name__:
@@ -120,30 +137,65 @@ def read_model(spark: SparkSession, path: str, metadata: dict[str, Any]) -> Mode
 def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, int]) -> None:
     """Put the files of a Parquet folder of :func:`write_files` into `folder`.
 
-    Raises DamagedModelError where a file is missing, cut short or called something that leaves the folder.
+    Without a Spark job, by the reader of :meth:`sparkxlmr.LightPipeline.load`, which bounds what it unpacks;
+    under Connect, where the server reads, a bounded number of rows at a time.
+
+    Raises DamagedModelError where a file is missing, cut short, larger than said or called something that
+    leaves the folder.
     """
-    targets = {name: folder / inside(name) for name in sizes}
+    for name in sizes:
+        inside(name)
+    if is_connect(spark):
+        _read_rows(spark, path, folder, sizes)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder.parent) as name:
+        try:
+            local = local_copy(spark, path, Path(name), 2 * sum(sizes.values()) + LEAST_BYTES)
+        except ValueError as error:
+            raise _unreadable(path, str(error)) from error
+        source = LocalFolder(local.parent)
+        source.shown = path.rpartition("/")[0]
+        saved_pipeline.read_files(source, local.name, folder, sizes)
+
+
+def _read_rows(spark: SparkSession, path: str, folder: Path, sizes: dict[str, int]) -> None:
+    """:func:`read_files` by Spark: what there is is counted first, then read a group of rows at a time."""
     try:
         rows = spark.read.schema(SCHEMA).parquet(path)
-    except AnalysisException as error:
-        message = f"The model's bytes cannot be read from {path} ({str(error).splitlines()[0]})"
-        raise DamagedModelError(
-            message, "the Parquet files of a saved stage", "save the stage again"
-        ) from error
+        n_bytes = F.length("data")
+        found = rows.groupBy("file").agg(F.count("*"), F.sum(n_bytes), F.max(n_bytes)).limit(len(sizes) + 1)
+        counts = {row[0]: tuple(row)[1:] for row in found.collect()}
+    except PySparkException as error:
+        raise _unreadable(path, str(error)) from error
     for name, size in sizes.items():
-        target = targets[name]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        per_read = max(1, _group_size(spark) // CHUNK)
-        with target.open("wb") as out:
-            for first in range(0, -(-size // CHUNK), per_read):
-                wanted = (F.col("file") == name) & F.col("part").between(first, first + per_read - 1)
-                for row in sorted(rows.where(wanted).collect(), key=lambda row: row["part"]):
-                    out.write(row["data"])
-            written = out.tell()
-        if written != size:
+        n_rows, written, largest = counts.get(name, (0, 0, 0))
+        if n_rows != -(-size // CHUNK) or (written or 0) != size or (largest or 0) > CHUNK:
             raise DamagedModelError(
-                f"{name} in {path} has {written} bytes", f"{size} bytes", "save the stage again"
+                f"{name} in {path} has {written or 0} bytes in {n_rows} parts",
+                f"{size} bytes in parts of {CHUNK}",
+                "save the stage again",
             )
+        _read_file(spark, rows.where(F.col("file") == name), folder / inside(name), size)
+
+
+def _read_file(spark: SparkSession, rows: DataFrame, target: Path, size: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    per_read = max(1, _group_size(spark) // CHUNK)
+    with target.open("wb") as out:
+        for first in range(0, -(-size // CHUNK), per_read):
+            wanted = F.col("part").between(first, first + per_read - 1)
+            found = rows.where(wanted).limit(per_read).collect()
+            for row in sorted(found, key=lambda row: row["part"]):
+                out.write(row["data"])
+
+
+def _unreadable(path: str, reason: str) -> DamagedModelError:
+    return DamagedModelError(
+        f"The model's bytes cannot be read from {path} ({reason.splitlines()[0]:.200})",
+        "the Parquet files of a saved stage",
+        "save the stage again",
+    )
 
 
 def _group_size(spark: SparkSession) -> int:

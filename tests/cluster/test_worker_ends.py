@@ -21,7 +21,7 @@ spark = sparkxlmr.start("local[2]")
 text = F.concat(F.lit("text number "), F.col("id").cast("string"))
 df = spark.range(100_000).select(text.alias("text")).repartition(3)
 df = DocumentAssembler().setInputCol("text").setOutputCol("document").transform(df)
-df = Tokenizer().setInputCols(["document"]).setOutputCol("token").transform(df)
+df = Tokenizer().setInputCols(["document"]).setOutputCol("token").fit(df).transform(df)
 for _ in range(3):
     df.select("token.result").filter("size(result) > 1").show(3)
     df.select("token.result").filter("size(result) > 1").limit(2).collect()

@@ -5,21 +5,34 @@ from __future__ import annotations
 import shutil
 from unittest.mock import MagicMock
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
 from sparkxlmr.presets.preset import Preset
-from sparkxlmr.spark import model_io
+from sparkxlmr.runtime import saved_pipeline
+from sparkxlmr.spark import compat, model_io
+from sparkxlmr.stages.xlm_roberta_for_sequence_classification import XlmRoBertaForSequenceClassification
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks so small that every file is cut in several and they are written in several groups."""
     monkeypatch.setattr(model_io, "CHUNK", 10_000)
+    monkeypatch.setattr(saved_pipeline, "CHUNK", 10_000)
     monkeypatch.setattr(model_io, "GROUP", 40_000)
+    monkeypatch.setattr(model_io, "CONNECT_GROUP", 40_000)
 
 
-def test_files_come_back_byte_for_byte_in_pieces(spark, tmp_path, small_chunks):
+@pytest.fixture(params=["classic", "connect"])
+def by(request, monkeypatch):
+    """Both ways of reading; the one for Connect reads by any session."""
+    monkeypatch.setattr(model_io, "is_connect", lambda spark: request.param == "connect")
+    return request.param
+
+
+def test_files_come_back_byte_for_byte_in_pieces(spark, tmp_path, small_chunks, by):
     source = tmp_path / "source"
     (source / "assets").mkdir(parents=True)
     contents = {"a.json": b"", "model.weights.h5": bytes(range(256)) * 200, "assets/v.spm": b"x" * 10_000}
@@ -50,13 +63,84 @@ def test_a_connect_server_is_sent_less_at_a_time(monkeypatch, tmp_path):
     assert sent == [20_000, 20_000, 15_000]
 
 
-def test_a_missing_piece_is_found(spark, tmp_path, small_chunks):
+def test_a_missing_piece_is_found(spark, tmp_path, small_chunks, by):
     (tmp_path / "w").write_bytes(b"y" * 25_000)
     target = f"{tmp_path}/stored"
     model_io.write_files(spark, iter([("w", tmp_path / "w")]), target)
     spark.read.parquet(target).where("part != 1").write.parquet(f"{tmp_path}/less")
-    with pytest.raises(DamagedModelError, match=r"w in .*less has 15000 bytes"):
+    with pytest.raises(DamagedModelError, match=r"less.* (has 2 parts|15000 bytes in 2 parts)"):
         model_io.read_files(spark, f"{tmp_path}/less", tmp_path / "back", {"w": 25_000})
+
+
+def write_rows(path, **columns):
+    """A Parquet file of rows as Spark would read it, made without Spark."""
+    path.mkdir(parents=True)
+    schema = pa.schema([("file", pa.string()), ("part", pa.int32()), ("data", pa.binary())])
+    parquet.write_table(pa.table(columns, schema), path / "part-0.parquet", compression="zstd")
+    return str(path)
+
+
+def test_read_files_of_size_that_unpacks_to_more(spark, tmp_path):
+    """20 KB on disk, 300 MB in memory: refused by the file's own statement, whatever the metadata claim."""
+    path = write_rows(tmp_path / "model", file=["w"], part=[0], data=[bytes(300 << 20)])
+    assert (tmp_path / "model" / "part-0.parquet").stat().st_size < 100_000
+    for size in (1000, 300 << 20, 1 << 40):
+        with pytest.raises(DamagedModelError, match=r"unpacks to 3\d+ bytes"):
+            model_io.read_files(spark, path, tmp_path / "back", {"w": size})
+
+
+def test_read_files_of_edited_size(spark, tmp_path, by):
+    """A size of 1 TB ends at once and not after 131,072 reads."""
+    path = write_rows(tmp_path / "model", file=["w"], part=[0], data=[b"abc"])
+    with pytest.raises(DamagedModelError, match=r"part 0 of 'w' with 3 bytes|w in .* 3 bytes in 1 parts"):
+        model_io.read_files(spark, path, tmp_path / "back", {"w": 1 << 40})
+
+
+def test_read_files_of_repeated_rows(spark, tmp_path, by):
+    path = write_rows(tmp_path / "model", file=["w"] * 3, part=[0] * 3, data=[b"abc"] * 3)
+    with pytest.raises(DamagedModelError):
+        model_io.read_files(spark, path, tmp_path / "back", {"w": 3})
+
+
+def test_read_files_of_truncated_part(spark, tmp_path, capfd):
+    """One line of the package, no job and no Java."""
+    path = write_rows(tmp_path / "model", file=["w"], part=[0], data=[b"abc" * 1000])
+    file = tmp_path / "model" / "part-0.parquet"
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(DamagedModelError, match="cannot be read from") as caught:
+        model_io.read_files(spark, path, tmp_path / "back", {"w": 3000})
+    assert "\n" not in str(caught.value)
+
+
+def test_read_files_of_too_large_or_missing_folder(spark, tmp_path, monkeypatch):
+    path = write_rows(tmp_path / "model", file=["w"], part=[0], data=[b"abc"])
+    monkeypatch.setattr(model_io, "LEAST_BYTES", 10)
+    with pytest.raises(DamagedModelError, match=r"cannot be read from .*bytes, more than 16"):
+        model_io.read_files(spark, path, tmp_path / "back", {"w": 3})
+    with pytest.raises(DamagedModelError, match=r"FileNotFoundException"):
+        model_io.read_files(spark, str(tmp_path / "nowhere"), tmp_path / "back", {"w": 3})
+
+
+def test_local_copy_of_other_file_system(spark, tmp_path):
+    """A file system that is not this machine's own: its files are copied, bytes and names kept."""
+    path = write_rows(tmp_path / "model", file=["w"], part=[0], data=[b"abc"])
+    (tmp_path / "model" / "_SUCCESS").touch()
+    (tmp_path / "copies").mkdir()
+    conf = spark._jsparkSession.sessionState().conf()
+    conf.setConfString("fs.other.impl", "org.apache.hadoop.fs.viewfs.ViewFileSystem")
+    conf.setConfString("fs.viewfs.mounttable.t.link./x", (tmp_path / "model").as_uri())
+    copied = compat.local_copy(spark, "viewfs://t/x", tmp_path / "copies", 10_000)
+    assert [file.name for file in copied.iterdir()] == ["part-0.parquet"]
+    assert (copied / "part-0.parquet").read_bytes() == (tmp_path / "model/part-0.parquet").read_bytes()
+    assert compat.local_copy(spark, path, tmp_path / "copies", 10_000) == tmp_path / "model"
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"class": "x"}'])
+def test_load_of_damaged_metadata(spark, tmp_path, content):
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / "metadata" / "part-00000").write_text(content)
+    with pytest.raises(DamagedModelError, match=r"metadata of the stage in .* cannot be read"):
+        XlmRoBertaForSequenceClassification.load(str(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../w", "/etc/w", ""])
