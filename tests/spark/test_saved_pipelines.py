@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 from pyspark.ml import PipelineModel
 
 from sparkxlmr.annotator import Tokenizer
+from sparkxlmr.errors import DamagedModelError
 
 TESTS = Path(__file__).parents[1]
 SAVED = sorted((TESTS / "fixtures" / "saved").iterdir())
@@ -57,3 +61,24 @@ def test_a_saved_pipeline_answers_as_it_did(spark, saved_pipeline, folder, tmp_p
     assert [[a["result"] for a in row["token"]] for row in again] == [
         [a["result"] for a in row["token"]] for row in expected
     ]
+
+
+def test_load_of_pipeline_with_damaged_model(spark, tmp_path, monkeypatch):
+    """As `LightPipeline.load`: the package's error, and no job whose Java frames fill the screen."""
+    monkeypatch.setenv("SPARKXLMR_HOME", str(tmp_path / "home"))
+    pipeline = tmp_path / "pipeline"
+    shutil.copytree(SAVED[-1] / "pipeline", pipeline)
+    file = next(pipeline.rglob("model/*.parquet"))
+    bomb = {"file": ["model"], "part": pyarrow.array([0], pyarrow.int32()), "data": [bytes(64 << 20)]}
+    whole = file.read_bytes()
+    for checksums in pipeline.rglob("*.crc"):
+        checksums.unlink()
+
+    file.write_bytes(whole[:-100])
+    with pytest.raises(DamagedModelError, match="cannot be read from"):
+        PipelineModel.load(str(pipeline))
+    parquet.write_table(pyarrow.table(bomb), file, compression="zstd")
+    with pytest.raises(DamagedModelError, match=r"unpacks to 6710\d{4} bytes"):
+        PipelineModel.load(str(pipeline))
+    file.write_bytes(whole)
+    assert PipelineModel.load(str(pipeline)).stages
