@@ -187,6 +187,7 @@ def local_copy(spark: SparkSession, path: str, into: Path, most: int) -> Path:
     there is no such folder, it cannot be read, or its files have more than `most` bytes together.
     """
     from py4j.protocol import Py4JJavaError
+    from pyspark.errors import PySparkException
 
     session: Any = spark
     file_systems = session._jvm.org.apache.hadoop.fs
@@ -210,4 +211,6 @@ def local_copy(spark: SparkSession, path: str, into: Path, most: int) -> Path:
                 storage.copyToLocalFile(False, status.getPath(), local, True)
     except Py4JJavaError as error:
         raise ValueError(str(error.java_exception.toString())) from error
+    except PySparkException as error:  # what pyspark makes of the kinds of exceptions that it knows
+        raise ValueError(str(error)) from error
     return target
