@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
 from sparkxlmr.presets.handles import resolve
 from sparkxlmr.presets.hub_fsspec import is_url
-from sparkxlmr.presets.hub_secrets import shown
+from sparkxlmr.presets.hub_secrets import redacted, shown
 from sparkxlmr.presets.open_model_folder import Model, open_folder
 from sparkxlmr.presets.saved_folder import LocalFolder
 from sparkxlmr.presets.spark_nlp_stage import OWNER
@@ -155,7 +155,7 @@ def read_files(spark: SparkSession, path: str, folder: Path, sizes: dict[str, in
         except ValueError as error:
             raise _unreadable(path, str(error)) from error
         source = LocalFolder(local.parent)
-        source.shown = path.rpartition("/")[0]
+        source.shown = shown(path.rpartition("/")[0])
         saved_pipeline.read_files(source, local.name, folder, sizes)
 
 
@@ -192,7 +192,7 @@ def _read_file(spark: SparkSession, rows: DataFrame, target: Path, size: int) ->
 
 def _unreadable(path: str, reason: str) -> DamagedModelError:
     return DamagedModelError(
-        f"The model's bytes cannot be read from {path} ({reason.splitlines()[0]:.200})",
+        f"The model's bytes cannot be read from {shown(path)} ({redacted(reason.splitlines()[0]):.200})",
         "the Parquet files of a saved stage",
         "save the stage again",
     )
