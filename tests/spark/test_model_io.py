@@ -96,9 +96,11 @@ def test_read_files_of_edited_size(spark, tmp_path, by):
         model_io.read_files(spark, path, tmp_path / "back", {"w": 1 << 40})
 
 
-def test_read_files_of_repeated_rows(spark, tmp_path, by):
+def test_read_rows_of_repeated_part(spark, tmp_path, monkeypatch):
+    """Under Connect rows are collected: no more of them than the model has parts."""
+    monkeypatch.setattr(model_io, "is_connect", lambda spark: True)
     path = write_rows(tmp_path / "model", file=["w"] * 3, part=[0] * 3, data=[b"abc"] * 3)
-    with pytest.raises(DamagedModelError):
+    with pytest.raises(DamagedModelError, match="9 bytes in 3 parts"):
         model_io.read_files(spark, path, tmp_path / "back", {"w": 3})
 
 
@@ -127,9 +129,12 @@ def test_local_copy_of_other_file_system(spark, tmp_path):
     (tmp_path / "model" / "_SUCCESS").touch()
     (tmp_path / "copies").mkdir()
     conf = spark._jsparkSession.sessionState().conf()
-    conf.setConfString("fs.other.impl", "org.apache.hadoop.fs.viewfs.ViewFileSystem")
-    conf.setConfString("fs.viewfs.mounttable.t.link./x", (tmp_path / "model").as_uri())
-    copied = compat.local_copy(spark, "viewfs://t/x", tmp_path / "copies", 10_000)
+    link = "fs.viewfs.mounttable.t.link./x"
+    conf.setConfString(link, (tmp_path / "model").as_uri())
+    try:
+        copied = compat.local_copy(spark, "viewfs://t/x", tmp_path / "copies", 10_000)
+    finally:
+        conf.unsetConf(link)
     assert [file.name for file in copied.iterdir()] == ["part-0.parquet"]
     assert (copied / "part-0.parquet").read_bytes() == (tmp_path / "model/part-0.parquet").read_bytes()
     assert compat.local_copy(spark, path, tmp_path / "copies", 10_000) == tmp_path / "model"
