@@ -92,6 +92,10 @@ def test_other_process_is_left_alone(monkeypatch):
     assert not worker_exit.is_closed_connection(None)
 
 
+needs_daemon = pytest.mark.skipif(
+    SPARK_VERSION < (4, 1) or not Path("/proc/self").exists(),
+    reason="older daemons print nothing; the end of a worker is looked up in /proc",
+)
 # A worker's program for Spark's own daemon: the other side of the connection is closed before it writes.
 WORKER = """
 import sys
@@ -141,18 +145,17 @@ def daemon_stderr(folder, quiet, error=False) -> str:
     return process.communicate(timeout=60)[1].decode()
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the worker in /proc")
+@needs_daemon
 def test_daemon_prints_nothing_of_closed_connection(tmp_path):
     assert "Traceback" not in daemon_stderr(tmp_path, quiet=True)
 
 
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the worker in /proc")
+@needs_daemon
 def test_daemon_prints_error_before_closed_connection(tmp_path):
     assert "ValueError: a real error" in daemon_stderr(tmp_path, quiet=True, error=True)
 
 
-@pytest.mark.skipif(SPARK_VERSION < (4, 1), reason="older daemons say nothing")
-@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the worker in /proc")
+@needs_daemon
 def test_daemon_without_this_module_prints_traceback(tmp_path):
     """Once Spark no longer does, the module can go."""
     assert "BrokenPipeError" in daemon_stderr(tmp_path, quiet=False)
