@@ -133,6 +133,8 @@ class RawTextModel(CheckedModel):
 
         Where tokens are hidden at random, they are the same at every call. Arguments and errors: :meth:`fit`.
         """
+        if kwargs.get("_use_cached_eval_dataset"):  # fit, whose validation data are prepared already
+            return super().evaluate(x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
         check_size("batch_size", batch_size)
         with self._loop() as errors:
             if self._is_raw(x):
