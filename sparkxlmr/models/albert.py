@@ -97,6 +97,10 @@ class AlbertBackbone(Backbone):
             num_inner_repetitions=num_inner_repetitions,
             num_segments=num_segments,
         )
+        # Keras' layers take no NumPy integers, of which the config has made Python's.
+        vocabulary_size, hidden_dim = config.vocabulary_size, config.hidden_dim
+        embedding_dim, num_segments = config.embedding_dim, config.num_segments
+        max_sequence_length = config.max_sequence_length
         # === Layers ===
         token_embedding = embedding(vocabulary_size, embedding_dim, "token_embedding", dtype)
         segment_embedding = embedding(num_segments, embedding_dim, "segment_embedding", dtype)

@@ -348,6 +348,12 @@ def _checked(dtype: Any) -> str:
 
 
 def _proto(proto: bytes | str | PathLike[str]) -> bytes | str | PathLike[str]:
+    if not isinstance(proto, (bytes, str, PathLike)):
+        raise SettingError(
+            f"proto is {proto!r:.80} of type {type(proto).__name__}",
+            "the path or the bytes of a SentencePiece model",
+            "pass one, or load the tokenizer with from_preset",
+        )
     # No path is as long as a vocabulary in base64, and none of the systems here allows one.
     return _from_base64(proto) if isinstance(proto, str) and len(proto) >= 4096 else proto
 

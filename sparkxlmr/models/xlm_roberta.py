@@ -80,6 +80,9 @@ class XLMRobertaBackbone(Backbone):
             activation=activation,
             attention_dropout=attention_dropout,
         )
+        # Keras' layers take no NumPy integers, of which the config has made Python's.
+        vocabulary_size, hidden_dim = config.vocabulary_size, config.hidden_dim
+        max_sequence_length = config.max_sequence_length
         # === Layers ===
         token_embedding = embedding(vocabulary_size, hidden_dim, "token_embedding", dtype)
         position_embedding = PositionEmbedding(max_sequence_length, dtype=dtype, name="position_embedding")

@@ -203,3 +203,9 @@ def test_label_names_without_an_order_are_refused(families, classes, tmp_path):
         families["xlm_roberta"].classifier(classes=classes)
     with pytest.raises(SettingError, match="a list of names in the order of the classes"):
         families["xlm_roberta"].classifier().save_to_preset(tmp_path, classes=classes)
+
+
+def test_proto_that_is_no_model_is_refused(family):
+    for value in (None, 3):
+        with pytest.raises(SettingError, match="proto is"):
+            family.named("Tokenizer")(value)
