@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from sparkxlmr.errors import WrongTypeError
 from sparkxlmr.models.backbone import Backbone, text_inputs
 from sparkxlmr.models.layers import (
     PositionEmbedding,
@@ -204,6 +205,13 @@ class AlbertTextClassifier(TextClassifier):
         dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
+        # Configs of this class have a hidden_dim of None, as those of all text classifiers have one.
+        if kwargs.pop("hidden_dim", None) is not None:
+            raise WrongTypeError(
+                f"{type(self).__name__} was called with hidden_dim",
+                "none: ALBERT's pooler is the dense layer before the logits",
+                "leave hidden_dim out",
+            )
         super().__init__(backbone, num_classes, preprocessor, activation, dropout=dropout, **kwargs)
 
 

@@ -11,6 +11,7 @@ import keras
 
 from sparkxlmr.models import families, lora, weights
 from sparkxlmr.models.arguments import known_arguments, refuse_unknown
+from sparkxlmr.models.checked_model import own_inputs
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.trainable import keras_state, layer_flags, restored, set_layer_flags
 from sparkxlmr.presets.config import BackboneConfig, check_count
@@ -244,6 +245,18 @@ class Backbone(keras.Model):
         lora.load(self, filepath)
 
     # --- what heads and weights read ---
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            args = (own_inputs(self, args[0], self.limits()), *args[1:])
+        return super().__call__(*args, **kwargs)
+
+    def limits(self) -> dict[str, int]:
+        """The largest values and one of the inputs by name, and ``"length"``: the most columns."""
+        config = self.shape()
+        limits = {"token_ids": config.vocabulary_size, "length": config.max_sequence_length}
+        n_segments = getattr(config, "num_segments", None)
+        return limits if n_segments is None else {**limits, "segment_ids": n_segments}
 
     def unpack(self, outputs: Any) -> tuple[Any, Any | None]:
         """What calling the encoder gave, as (sequence (b, l, h), pooled (b, h) or None).

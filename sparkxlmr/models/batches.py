@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sparkxlmr.errors import InputError
+from sparkxlmr.errors import InputError, SparkxlmrError
 
 # From a batch's texts, labels, weights and chances to what Keras takes.
 Samples = Callable[[tuple[list[Any], ...], Any, Any, np.random.Generator], tuple[Any, ...]]
@@ -85,18 +85,34 @@ class TextBatches(keras.utils.PyDataset):
         """
         if keras.backend.backend() != "tensorflow":
             return self
-        import tensorflow as tf
-
-        signature = keras.tree.map_structure(
-            lambda array: tf.TensorSpec((None,) + (None,) * (array.ndim - 1), array.dtype), self[0]
-        )
-        dataset = tf.data.Dataset.from_generator(self._epoch, output_signature=signature)
-        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(tf.data.AUTOTUNE)
+        return tf_dataset(self._epoch, self[0], self.y is not None, len(self))
 
     def _epoch(self) -> Iterator[Any]:
         for index in range(len(self)):
             yield self[index]
         self.on_epoch_end()
+
+
+class FirstError:
+    """The first error of this package in a data pipeline.
+
+    Frameworks wrap what a pipeline raises in errors of their own, whose text is that of a traceback.
+    """
+
+    def __init__(self) -> None:
+        self.error: SparkxlmrError | None = None
+
+    def keeping(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, whose first error is kept as :attr:`error`."""
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except SparkxlmrError as error:
+                self.error = self.error or error
+                raise
+
+        return run
 
 
 def new_seed() -> int:
@@ -105,6 +121,34 @@ def new_seed() -> int:
 
 
 # --- tf.data ---
+
+
+def tf_dataset(
+    epoch: Callable[[], Iterator[Any]], sample: Any, has_labels: bool, n_batches: int | None = None
+) -> Any:
+    """Return a ``tf.data.Dataset`` of batches whose inputs differ in width.
+
+    Args:
+        epoch: makes an iterator over the batches, each ``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``.
+        sample: one of them.
+        has_labels: whether labels and weights are the user's. Then their axes behind the first are fixed,
+            which losses and metrics need to tell (n, 1) and one-hot rows from class indices; those that a
+            preprocessor makes differ in width.
+        n_batches: how many there are; None if that is not known.
+    """
+    import tensorflow as tf
+
+    def spec(array: Any, is_fixed: bool) -> Any:
+        array = np.asarray(array)
+        inner = array.shape[1:] if is_fixed else (None,) * (array.ndim - 1)
+        return tf.TensorSpec((None, *inner), array.dtype)
+
+    inputs = keras.tree.map_structure(lambda array: spec(array, False), sample[0])
+    signature = (inputs, *(spec(array, has_labels) for array in sample[1:]))
+    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    if n_batches is not None:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(n_batches))
+    return dataset.prefetch(tf.data.AUTOTUNE)
 
 
 def is_tf_dataset(x: Any) -> bool:
@@ -151,15 +195,65 @@ def map_texts(dataset: Any, samples: Samples, seed: int | None) -> Any:
     y, weight = (None if part is None else _one_row(part) for part in parts[1:])
     made = keras.utils.pack_x_y_sample_weight(*samples(texts, y, weight, np.random.default_rng(0)))
     dtypes = [array.dtype for array in keras.tree.flatten(made)]
-    ranks = [array.ndim for array in keras.tree.flatten(made)]
+    shapes = [(None,) * array.ndim for array in keras.tree.flatten(made)]
+    given = [part for part in keras.tree.flatten(parts[1:]) if part is not None]
+    for i, part in enumerate(reversed(given), 1):  # axes of labels, as in tf_dataset
+        if part.shape.rank == len(shapes[-i]):
+            shapes[-i] = (None, *part.shape[1:])
 
     def one(count: Any, element: Any) -> Any:
         flat = tf.numpy_function(convert, [count, *keras.tree.flatten(element)], dtypes)
-        for tensor, rank in zip(flat, ranks, strict=True):
-            tensor.set_shape((None,) * rank)
+        for tensor, shape in zip(flat, shapes, strict=True):
+            tensor.set_shape(shape)
         return keras.tree.pack_sequence_as(made, flat)
 
     return dataset.enumerate().map(one).prefetch(tf.data.AUTOTUNE)
+
+
+def map_features(dataset: Any, check: Callable[[Any, Any, Any], Any], rank: int | None) -> Any:
+    """A ``tf.data.Dataset`` of an encoder's inputs, each of whose batches is checked.
+
+    Args:
+        dataset: elements are inputs, labels and weights, as Keras takes them.
+        check: raises an error of this package for inputs, labels and weights that do not fit.
+        rank: of labels that are class indices; a last axis of 1 beyond it is dropped, of weights too. None
+            for other labels.
+
+    Raises:
+        InputError: the inputs are ragged or sparse tensors.
+    """
+    import tensorflow as tf
+
+    spec = dataset.element_spec
+    x = keras.utils.unpack_x_y_sample_weight(spec)[0]
+    if any(isinstance(part, (tf.RaggedTensorSpec, tf.SparseTensorSpec)) for part in keras.tree.flatten(x)):
+        raise InputError(
+            "The dataset's inputs are ragged or sparse tensors",
+            "dense ones",
+            "pass dataset.map(...) with to_tensor()",
+        )
+    if not all(isinstance(part, tf.TensorSpec) for part in keras.tree.flatten(spec)):
+        return dataset
+
+    def squeezed(part: Any) -> Any:
+        is_column = rank is not None and part is not None and part.shape.rank == rank + 1
+        return tf.squeeze(part, -1) if is_column and part.shape[-1] == 1 else part
+
+    def run(*flat: Any) -> np.int64:
+        check(*keras.utils.unpack_x_y_sample_weight(keras.tree.pack_sequence_as(spec, flat)))
+        return np.int64(0)
+
+    def one(*element: Any) -> Any:
+        element = element if len(element) > 1 or isinstance(spec, tuple) else element[0]
+        checked = tf.numpy_function(run, keras.tree.flatten(element), tf.int64)
+        with tf.control_dependencies([checked]):
+            element = keras.tree.map_structure(tf.identity, element)
+        if rank is None:
+            return element
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(element)
+        return keras.utils.pack_x_y_sample_weight(x, squeezed(y), squeezed(weight))
+
+    return dataset.map(one)
 
 
 def on_tensors(preprocess: Callable[[Any], Any], x: Any) -> Any:

@@ -41,6 +41,7 @@ class MaskedLM(Task):
     """
 
     kind = "masked_lm"
+    _makes_labels = True
 
     def __init__(
         self,

@@ -74,8 +74,7 @@ class Preprocessor(PreprocessingLayer):
                 f"a {self.tokenizer_cls.__name__}" if hasattr(self, "tokenizer_cls") else "a Tokenizer",
                 "pass one, or the result of Tokenizer.from_preset",
             )
-        check_count("sequence_length", sequence_length)
-        if sequence_length < 4:
+        if check_count("sequence_length", sequence_length) < 4:
             raise SettingError(
                 f"sequence_length is {sequence_length}",
                 "at least 4, the special tokens of a pair",

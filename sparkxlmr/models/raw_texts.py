@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
-from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.models.batches import TextBatches, holds_texts, is_tf_dataset, map_texts, new_seed
+from sparkxlmr.errors import SettingError
+from sparkxlmr.models.batches import (
+    FirstError,
+    TextBatches,
+    holds_texts,
+    is_tf_dataset,
+    map_features,
+    map_texts,
+    new_seed,
+)
 from sparkxlmr.models.called_preprocessor import CalledPreprocessor, LimitedPreprocessor, is_called
-from sparkxlmr.models.texts import Texts, as_texts
+from sparkxlmr.models.checked_model import CheckedModel
+from sparkxlmr.models.input_checks import as_labels, check_size
+from sparkxlmr.models.streams import is_foreign_loader, is_stream, prepared
+from sparkxlmr.models.texts import Texts, as_texts, is_text
 
 BATCH_SIZE = 32  # Keras' own default
 # What is hidden from a masked language model while it is tested: the same at every test.
 _TEST_SEED = 0
 
 
-class RawTextModel(keras.Model):
+class RawTextModel(CheckedModel):
     """A Keras model whose loops take raw texts where it has a preprocessor.
 
-    Texts are a list or array of strings, a tuple of two for pairs, or a ``tf.data.Dataset`` of batches of
-    them. Anything else, and everything where :attr:`preprocessor` is None, goes to Keras as it is.
+    Texts are a list or array of strings, a tuple of two for pairs, or a ``tf.data.Dataset``, ``PyDataset`` or
+    generator of batches of them. A dict of arrays, and everything where :attr:`preprocessor` is None, goes to
+    Keras as it is. Labels and arrays that a backend would misread are refused on all backends.
     """
 
     backbone: Any
@@ -46,10 +60,10 @@ class RawTextModel(keras.Model):
         """Trains as ``keras.Model.fit`` does, on raw texts where there is a preprocessor.
 
         Args:
-            x: n texts, a tuple of two such lists for pairs, a ``tf.data.Dataset`` of batches, or what the
-                encoder reads: a dict of int32 (n, length).
-            y: labels, (n,) whole numbers for the loss that :meth:`compile` chooses; None where the model
-                makes its own.
+            x: n texts, a tuple of two such lists for pairs, a ``tf.data.Dataset``, ``PyDataset`` or generator
+                of batches, or what the encoder reads: a dict of int32 (n, length).
+            y: labels, (n,) or (n, 1) class indices for the loss that :meth:`compile` chooses; None where the
+                model makes its own.
             batch_size: texts a step; 32 if None.
             sample_weight: (n,) factors of the loss.
             validation_data: ``(x, y)`` or ``(x, y, sample_weight)``, or a data set.
@@ -62,38 +76,46 @@ class RawTextModel(keras.Model):
             Keras' ``History``.
 
         Raises:
-            InputError: inputs that are no texts, or not as many as labels or weights.
-            SettingError: the preprocessor keeps more ids of a text than the encoder has positions for.
+            InputError: inputs that are no texts, or not as many as labels or weights; no inputs; labels that
+                no class has, where the loss reads class indices; ids that the encoder has no embedding for.
+            SettingError: the preprocessor keeps more ids of a text than the encoder has positions for, or a
+                ``batch_size`` or ``validation_split`` that leaves nothing to train on.
         """
+        check_size("batch_size", batch_size)
+        check_size("validation_batch_size", validation_batch_size)
+        _check_split(validation_split)
         validation_batch_size = validation_batch_size or batch_size
-        if validation_data is not None:
-            validation_data = self._validation(validation_data, validation_batch_size)
-        if self._is_raw_dataset(x):
-            x, shuffle = map_texts(x, self._learn(), None), False  # as it comes
-        if not self._is_raw(x):
+        with self._loop() as errors:
+            if self._is_raw(x):
+                texts = as_texts(x)
+                if validation_split and validation_data is None:
+                    # As Keras: the last part, before anything is shuffled.
+                    n = _n_training(len(texts[0]), validation_split)
+                    held = tuple(column[n:] for column in texts)
+                    validation_data = held, _cut(y, n, None), _cut(sample_weight, n, None)
+                    texts = tuple(column[:n] for column in texts)
+                    y, sample_weight = _cut(y, 0, n), _cut(sample_weight, 0, n)
+                order = "shuffled" if shuffle else "given"
+                batches = self._batches(errors, texts, y, sample_weight, batch_size, order, seed=None)
+                x, y, sample_weight, batch_size, shuffle = batches.feed(), None, None, None, False
+                validation_split = 0.0
+            else:
+                x, y, sample_weight = self._checked(errors, x, y, sample_weight, self._learn, None, shuffle)
+                # A data set and a generator come as they do.
+                shuffle = shuffle and not (is_tf_dataset(x) or isinstance(x, Iterator))
+            if validation_data is not None:
+                validation_data = self._validation(errors, validation_data, validation_batch_size)
             return super().fit(
                 x=x,
-                y=_array(y),
+                y=y,
                 batch_size=batch_size,
-                sample_weight=_array(sample_weight),
+                sample_weight=sample_weight,
                 validation_data=validation_data,
                 validation_split=validation_split,
                 validation_batch_size=validation_batch_size,
                 shuffle=shuffle,
                 **kwargs,
             )
-        texts = as_texts(x)
-        if validation_split and validation_data is None:
-            # As Keras: the last part, before anything is shuffled.
-            n = int(len(texts[0]) * (1 - validation_split))
-            held = tuple(column[n:] for column in texts)
-            held_out = held, _cut(y, n, None), _cut(sample_weight, n, None)
-            validation_data = self._batches(*held_out, validation_batch_size).feed()
-            texts = tuple(column[:n] for column in texts)
-            y, sample_weight = _cut(y, 0, n), _cut(sample_weight, 0, n)
-        order = "shuffled" if shuffle else "given"
-        batches = self._batches(texts, y, sample_weight, batch_size, order, seed=None)
-        return super().fit(x=batches.feed(), validation_data=validation_data, shuffle=False, **kwargs)
 
     def evaluate(
         self,
@@ -107,14 +129,14 @@ class RawTextModel(keras.Model):
 
         Where tokens are hidden at random, they are the same at every call. Arguments and errors: :meth:`fit`.
         """
-        if self._is_raw_dataset(x):
-            x = map_texts(x, self._learn(), _TEST_SEED)
-        elif self._is_raw(x):
-            x, y = self._batches(as_texts(x), y, sample_weight, batch_size).feed(), None
-            batch_size = sample_weight = None
-        return super().evaluate(
-            x=x, y=_array(y), batch_size=batch_size, sample_weight=_array(sample_weight), **kwargs
-        )
+        check_size("batch_size", batch_size)
+        with self._loop() as errors:
+            if self._is_raw(x):
+                x = self._batches(errors, as_texts(x), y, sample_weight, batch_size).feed()
+                batch_size = y = sample_weight = None
+            else:
+                x, y, sample_weight = self._checked(errors, x, y, sample_weight, self._learn, _TEST_SEED)
+            return super().evaluate(x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
 
     def predict(
         self, x: Any, batch_size: int | None = None, *, steps: int | None = None, **kwargs: Any
@@ -136,38 +158,54 @@ class RawTextModel(keras.Model):
         Raises:
             InputError, SettingError: as :meth:`fit`.
         """
-        if self._is_raw_dataset(x):
-            dataset = map_texts(_without_labels(x), self._answer(), _TEST_SEED)
-            return super().predict(dataset, steps=steps, **kwargs)
-        if not self._is_raw(x):
-            return super().predict(x, batch_size=batch_size, steps=steps, **kwargs)
-        texts = first_texts(as_texts(x), batch_size, steps)
-        if not texts[0]:
-            return self._no_answer()
-        batches = TextBatches(texts, self._answer(), batch_size=batch_size or BATCH_SIZE, order="length")
-        return in_given_order(super().predict(batches.feed(), **kwargs), batches.rows)
+        check_size("batch_size", batch_size)
+        with self._loop() as errors:
+            if not self._is_raw(x):
+                if self._is_raw_dataset(x):
+                    x = _without_labels(x)
+                x, _, _ = self._checked(errors, x, None, None, self._answer, _TEST_SEED)
+                return super().predict(x, batch_size=batch_size, steps=steps, **kwargs)
+            texts = first_texts(as_texts(x), batch_size, steps)
+            if not texts[0]:
+                return self._no_answer()
+            answer = errors.keeping(self._answer())
+            batches = TextBatches(texts, answer, batch_size=batch_size or BATCH_SIZE, order="length")
+            return in_given_order(super().predict(batches.feed(), **kwargs), batches.rows)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """One step of training on these samples; arguments and errors: :meth:`fit`."""
-        return super().train_on_batch(*self._samples(x, y, sample_weight, None), **kwargs)
+        with self._loop():
+            return super().train_on_batch(*self._samples(x, y, sample_weight, None), **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """Loss and metrics of these samples, as :meth:`evaluate` has them."""
-        return super().test_on_batch(*self._samples(x, y, sample_weight, _TEST_SEED), **kwargs)
+        with self._loop():
+            return super().test_on_batch(*self._samples(x, y, sample_weight, _TEST_SEED), **kwargs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The model's outputs for these inputs in one batch, as an array; see :meth:`predict`."""
-        if self._is_raw(x):
-            x = self._fitting_preprocessor().features(as_texts(x))
-        return super().predict_on_batch(x)
+        with self._loop():
+            if self._is_raw(x):
+                texts = as_texts(x)
+                if not texts[0]:
+                    return self._no_answer()
+                x = self._fitting_preprocessor().features(texts)
+            else:
+                self._check_inputs(x)
+            return super().predict_on_batch(x)
 
     # --- what is raw, and what becomes of it ---
 
     def _is_raw(self, x: Any) -> bool:
-        """Whether ``x`` is texts for the preprocessor; dicts and data sets go to Keras as they are."""
-        if self.preprocessor is None or x is None or isinstance(x, (dict, keras.utils.PyDataset)):
-            return False
-        return isinstance(x, (str, list, tuple)) or hasattr(x, "__array__")
+        """Whether ``x`` must be texts for the preprocessor: all but dicts and what yields batches."""
+        return not (
+            self.preprocessor is None
+            or x is None
+            or isinstance(x, Mapping)
+            or is_tf_dataset(x)
+            or is_stream(x)
+            or is_foreign_loader(x)
+        )
 
     def _is_raw_dataset(self, x: Any) -> bool:
         return self.preprocessor is not None and is_tf_dataset(x) and holds_texts(x)
@@ -197,28 +235,78 @@ class RawTextModel(keras.Model):
         return np.zeros((0, *(n or 0 for n in self.output_shape[1:])), dtype=self.compute_dtype)
 
     def _samples(self, x: Any, y: Any, sample_weight: Any, seed: int | None) -> tuple[Any, Any, Any]:
-        y, sample_weight = _array(y), _array(sample_weight)
-        if not self._is_raw(x):
-            return x, y, sample_weight
         rng = np.random.default_rng(new_seed() if seed is None else seed)
-        return self._learn()(as_texts(x), y, sample_weight, rng)
+        return self._prepared(self._learn, x, y, sample_weight, rng)
 
-    def _validation(self, data: Any, batch_size: int | None) -> Any:
-        if self._is_raw_dataset(data):
-            return map_texts(data, self._learn(), _TEST_SEED)
+    def _prepared(
+        self, samples: Callable[[], Any], x: Any, y: Any, sample_weight: Any, rng: np.random.Generator
+    ) -> tuple[Any, Any, Any]:
+        """One batch as the model is fed with it, checked; ``samples`` makes what reads texts."""
+        predicts = samples == self._answer
+        if predicts and is_text(y):
+            x = (x, y)  # pairs, since labels are numbers
+        y, sample_weight = (None, None) if predicts else (as_labels(y), self._checked_weights(sample_weight))
+        if not self._is_raw(x):
+            return x, self._checked_batch(x, y, sample_weight, has_labels=not predicts), sample_weight
+        texts = as_texts(x)
+        if not predicts:
+            y = self._checked_samples(texts, y, sample_weight)
+        return samples()(texts, y, sample_weight, rng)
+
+    def _checked(
+        self,
+        errors: FirstError,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        samples: Callable[[], Any],
+        seed: int | None,
+        shuffle: bool = False,
+    ) -> tuple[Any, Any, Any]:
+        """``x`` that is no texts, labels and weights as Keras takes them: checked here, or batch by batch."""
+        if self._is_raw_dataset(x):
+            made = errors.keeping(self._checking(samples))
+            return map_texts(x, made, seed), y, sample_weight
+        if is_tf_dataset(x):
+            check = partial(self._checked_batch, has_labels=samples != self._answer)
+            return map_features(x, errors.keeping(check), self._label_rank()), y, sample_weight
+        if is_stream(x):
+            if y is None and sample_weight is None:  # else Keras refuses them
+                prepare = errors.keeping(partial(self._prepared, samples))
+                x = prepared(x, prepare, self._is_raw, seed, shuffle)
+            return x, y, sample_weight
+        if is_foreign_loader(x):
+            return x, y, sample_weight
+        y, sample_weight = as_labels(y), self._checked_weights(sample_weight)
+        return x, self._checked_batch(x, y, sample_weight, samples != self._answer), sample_weight
+
+    def _checking(self, samples: Callable[[], Any]) -> Any:
+        """The same as ``samples()``, which checks labels first."""
+        made = samples()
+
+        def checked(texts: Texts, y: Any, sample_weight: Any, rng: np.random.Generator) -> Any:
+            if samples != self._answer:
+                y = self._checked_samples(texts, y, sample_weight)
+            return made(texts, y, sample_weight, rng)
+
+        return checked
+
+    def _validation(self, errors: FirstError, data: Any, batch_size: int | None) -> Any:
         if isinstance(data, list) and not all(isinstance(text, str) for text in data):
             data = tuple(data)  # Keras takes a list of x and y, too
         elif self._is_raw(data) and not isinstance(data, tuple):
             data = (data,)  # texts alone, for a model that makes its own labels
         if not isinstance(data, tuple):
-            return data
+            return self._checked(errors, data, None, None, self._learn, _TEST_SEED)[0]
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if not self._is_raw(x):
-            return keras.utils.pack_x_y_sample_weight(x, _array(y), _array(sample_weight))
-        return self._batches(as_texts(x), y, sample_weight, batch_size).feed()
+            parts = self._checked(errors, x, y, sample_weight, self._learn, _TEST_SEED)
+            return keras.utils.pack_x_y_sample_weight(*parts)
+        return self._batches(errors, as_texts(x), y, sample_weight, batch_size).feed()
 
     def _batches(
         self,
+        errors: FirstError,
         texts: Texts,
         y: Any,
         sample_weight: Any,
@@ -226,22 +314,10 @@ class RawTextModel(keras.Model):
         order: str = "given",
         seed: int | None = _TEST_SEED,
     ) -> TextBatches:
-        y, sample_weight = _array(y), _array(sample_weight)
-        for what, values in (("labels", y), ("sample weights", sample_weight)):
-            if values is not None and len(values) != len(texts[0]):
-                raise InputError(
-                    f"There are {len(texts[0])} texts and {len(values)} {what}",
-                    f"as many {what} as texts",
-                    "check both",
-                )
-        if y is not None and np.asarray(y).dtype.kind in "OSU":
-            raise InputError(
-                f"The labels are of dtype {np.asarray(y).dtype}",
-                "numbers",
-                "pass each label's place in classes: [classes.index(name) for name in names]",
-            )
+        y, sample_weight = as_labels(y), self._checked_weights(sample_weight)
+        y = self._checked_samples(texts, y, sample_weight)
         size = batch_size or BATCH_SIZE
-        return TextBatches(texts, self._learn(), y, sample_weight, size, order, seed)
+        return TextBatches(texts, errors.keeping(self._learn()), y, sample_weight, size, order, seed)
 
 
 def first_texts(texts: Texts, batch_size: int | None, steps: int | None) -> Texts:
@@ -266,9 +342,21 @@ def _without_labels(dataset: Any) -> Any:
     return dataset.map(lambda x, *rest: (x,))
 
 
-def _array(values: Any) -> Any:
-    # Keras takes a list of labels for a list of several outputs.
-    return np.asarray(values) if isinstance(values, (list, tuple)) else values
+def _check_split(split: float) -> None:
+    if not 0 <= split < 1:
+        raise SettingError(f"validation_split is {split!r}", "a number from 0 to below 1", "0.1 is usual")
+
+
+def _n_training(n: int, split: float) -> int:
+    """How many of ``n`` texts are trained on; as Keras, at least one on each side."""
+    n_training = int(n * (1 - split))
+    if not 0 < n_training < n:
+        raise SettingError(
+            f"validation_split is {split} for {n} texts",
+            "a share that leaves at least one text on each side",
+            "pass more texts, or validation_data",
+        )
+    return n_training
 
 
 def _cut(values: Any, start: int, stop: int | None) -> Any:

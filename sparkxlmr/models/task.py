@@ -173,7 +173,7 @@ class Task(RawTextModel):
         parts = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("backbone", "preprocessor")
-            if isinstance(config.get(name), dict)
+            if name in config
         }
         return cls(**{**config, **parts})
 

@@ -17,7 +17,7 @@ from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.task import Task
 from sparkxlmr.models.texts import is_one
 from sparkxlmr.presets.config import TextClassifierConfig, check_count, check_dropout
-from sparkxlmr.presets.contents import Contents, default_labels
+from sparkxlmr.presets.contents import Contents, default_labels, label_names
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 
@@ -63,16 +63,11 @@ class TextClassifier(Task):
         classes: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        check_count("num_classes", num_classes)
-        check_dropout(dropout)
+        num_classes, dropout = check_count("num_classes", num_classes), check_dropout(dropout)
         if hidden_dim is not None:
-            check_count("hidden_dim", hidden_dim)
-        if classes is not None and len(classes) != num_classes:
-            raise SettingError(
-                f"There are {len(classes)} label names for {num_classes} classes",
-                "one name a class",
-                "pass them in the order of the classes",
-            )
+            hidden_dim = check_count("hidden_dim", hidden_dim)
+        if classes is not None:
+            classes = label_names(classes, num_classes)
         # === Layers ===
         dtype = backbone.dtype_policy
         # With a single dropout it is the one before the logits, keras-hub's name of it in ALBERT.
@@ -101,7 +96,7 @@ class TextClassifier(Task):
         self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.dropout = dropout
-        self.classes = None if classes is None else tuple(map(str, classes))
+        self.classes = classes
 
     def compile(
         self, optimizer: Any = "auto", loss: Any = "auto", *, metrics: Any = "auto", **kwargs: Any
@@ -138,7 +133,7 @@ class TextClassifier(Task):
             SettingError: ``top_k`` below 1.
         """
         if top_k is not None:
-            check_count("top_k", top_k)
+            top_k = check_count("top_k", top_k)
         scores = self.predict(texts, batch_size=batch_size, verbose=0).astype(np.float32)
         if self.activation is keras.activations.linear:
             scores = np.exp(scores - scores.max(axis=-1, keepdims=True))

@@ -107,6 +107,21 @@ def refuse_containers(x: Any) -> None:
         )
 
 
+def is_text(x: Any) -> bool:
+    """Whether ``x`` is a text, or a list, array or tensor whose first item is one.
+
+    >>> is_text(["one"]), is_text([0, 1]), is_text(None)
+    (True, False, False)
+    """
+    while isinstance(x, (list, tuple)) and x:
+        x = x[0]
+    if isinstance(x, (str, bytes)):
+        return True
+    return str(getattr(x, "dtype", "")).startswith(("<U", "string", "str", "|S", "<dtype: 'string'")) or (
+        str(getattr(x, "dtype", "")) == "object" and len(x) > 0 and isinstance(next(iter(x)), (str, bytes))
+    )
+
+
 def is_one(x: Any) -> bool:
     """Whether ``x`` is a single text or a single pair, not lists of them."""
     first = x[0] if isinstance(x, tuple) and x else x

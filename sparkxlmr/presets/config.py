@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
@@ -59,18 +60,21 @@ class BackboneConfig:
             "intermediate_dim",
             "max_sequence_length",
         ):
-            check_count(name, getattr(self, name), MOST_LAYERS if name == "num_layers" else None)
+            self._count(name, MOST_LAYERS if name == "num_layers" else None)
         if self.hidden_dim % self.num_heads:
             raise SettingError(
                 f"hidden_dim is {self.hidden_dim} and num_heads is {self.num_heads}",
                 "a hidden_dim that the heads divide",
                 "change one of the two",
             )
-        check_dropout(self.dropout)
+        object.__setattr__(self, "dropout", check_dropout(self.dropout))
         if self.attention_dropout is not None:
-            check_dropout(self.attention_dropout)
-        check_epsilon(self.layer_norm_epsilon)
+            object.__setattr__(self, "attention_dropout", check_dropout(self.attention_dropout))
+        object.__setattr__(self, "layer_norm_epsilon", check_epsilon(self.layer_norm_epsilon))
         check_activation(self.activation)
+
+    def _count(self, name: str, most: int | None = None) -> None:
+        object.__setattr__(self, name, check_count(name, getattr(self, name), most))
 
     @property
     def head_dim(self) -> int:
@@ -129,12 +133,12 @@ class AlbertConfig(BackboneConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count("embedding_dim", self.embedding_dim)
-        check_count("num_segments", self.num_segments)
-        check_count("num_inner_repetitions", self.num_inner_repetitions)
+        self._count("embedding_dim")
+        self._count("num_segments")
+        self._count("num_inner_repetitions")
         passes = self.num_layers * self.num_inner_repetitions
         check_count("num_layers * num_inner_repetitions", passes, MOST_LAYERS)
-        check_count("num_groups", self.num_groups)
+        self._count("num_groups")
         if self.num_layers % self.num_groups:
             raise SettingError(
                 f"num_layers is {self.num_layers} and num_groups is {self.num_groups}",
@@ -184,10 +188,10 @@ class TextClassifierConfig(TaskConfig):
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_count("num_classes", self.num_classes, MOST_CLASSES)
+        object.__setattr__(self, "num_classes", check_count("num_classes", self.num_classes, MOST_CLASSES))
         if self.hidden_dim is not None:
-            check_count("hidden_dim", self.hidden_dim)
-        check_dropout(self.dropout)
+            object.__setattr__(self, "hidden_dim", check_count("hidden_dim", self.hidden_dim))
+        object.__setattr__(self, "dropout", check_dropout(self.dropout))
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,7 @@ class MaskedLMConfig(TaskConfig):
     layer_norm_epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
-        check_epsilon(self.layer_norm_epsilon)
+        object.__setattr__(self, "layer_norm_epsilon", check_epsilon(self.layer_norm_epsilon))
         check_activation(self.activation)
 
     @classmethod
@@ -217,22 +221,37 @@ class MaskedLMConfig(TaskConfig):
         return cls(activation=type(config).activation)
 
 
-def check_count(name: str, value: object, most: int | None = None) -> None:
-    """Raises SettingError where ``value`` is no whole number from 1 to ``most``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+def check_count(name: str, value: Any, most: int | None = None) -> int:
+    """Return ``value`` as an int; NumPy's integers are taken too, as JSON files do not.
+
+    Raises:
+        SettingError: it is no whole number from 1 to ``most``.
+
+    >>> import numpy as np
+    >>> check_count("num_classes", np.int64(3))
+    3
+    """
+    try:
+        count = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1:
         raise SettingError(f"{name} is {value!r}", "a whole number of at least 1", f"pass another {name}")
-    if most is not None and value > most:
+    if most is not None and count > most:
         raise SettingError(f"{name} is {value}", f"at most {most}", f"pass another {name}")
+    return count
 
 
-def check_dropout(value: float) -> None:
+def check_dropout(value: float) -> float:
     if not 0 <= value < 1:
         raise SettingError(f"dropout is {value!r}", "a number from 0 to below 1", "0.1 is usual")
+    return value if isinstance(value, int) else float(value)
 
 
-def check_epsilon(value: float) -> None:
+def check_epsilon(value: float) -> float:
     if not 0 < value < 1:
         raise SettingError(f"layer_norm_epsilon is {value}", "a small positive number", "1e-5 is usual")
+    return float(value)
 
 
 def check_activation(value: str, known: tuple[str, ...] = ACTIVATIONS) -> None:

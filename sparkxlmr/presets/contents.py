@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,12 +107,35 @@ class Contents:
     def __post_init__(self) -> None:
         check_count("sequence_length", self.sequence_length)
         num_classes = self.task.num_classes if isinstance(self.task, TextClassifierConfig) else 0
-        if self.labels is not None and len(self.labels) != num_classes:
-            raise SettingError(
-                f"There are {len(self.labels)} label names for {num_classes} classes",
-                "one name a class",
-                "pass them in the order of the classes",
-            )
+        if self.labels is not None:
+            label_names(self.labels, num_classes)
+
+
+def label_names(labels: Any, num_classes: int) -> tuple[str, ...]:
+    """Return label names in id order, one a class.
+
+    Raises:
+        SettingError: as many as there are classes are needed, in a container that has an order: the names of
+            a set, or the keys of a dict, would be given to other classes than their own.
+
+    >>> label_names(["no", "yes"], 2)
+    ('no', 'yes')
+    """
+    kind = type(labels)
+    if isinstance(labels, (str, bytes, Set, Mapping)) or hasattr(kind, "columns"):
+        raise SettingError(
+            f"The label names are {labels!r:.80} of type {kind.__name__}",
+            "a list of names in the order of the classes",
+            "pass [names[i] for i in range(num_classes)]",
+        )
+    names = tuple(map(str, labels))
+    if len(names) != num_classes:
+        raise SettingError(
+            f"There are {len(names)} label names for {num_classes} classes",
+            "one name a class",
+            "pass them in the order of the classes",
+        )
+    return names
 
 
 def default_labels(num_classes: int) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ def describe(folder: Path) -> Description:
     document = read_json(folder / CONFIG)
     architecture = _architecture(document, folder / CONFIG)
     config = _backbone_config(document, architecture, folder / CONFIG)
-    encoder_state, task_state = _keras_state(document, folder / CONFIG), KerasState()
+    encoder_state = _keras_state(document, folder / CONFIG, architecture, "backbone")
+    task_state = KerasState()
     task: TaskConfig | None = None
     labels: tuple[str, ...] = ()
     if (folder / TASK).is_file():
@@ -71,7 +72,7 @@ def describe(folder: Path) -> Description:
         # An embedder has no weights of its own: its preset is that of an encoder.
         if document.get("class_name") != f"{architecture.hub_class}TextEmbedder":
             task = _task_config(document, config, architecture, folder / TASK)
-            task_state = _keras_state(document, folder / TASK)
+            task_state = _keras_state(document, folder / TASK, architecture, task.kind)
         if isinstance(task, TextClassifierConfig):
             labels = _labels(document.get(CLASSES), task.num_classes, folder / TASK)
     told: Mapping[str, Any] = {}
@@ -187,7 +188,9 @@ def _classifier_config(inner: Mapping[str, Any], config: BackboneConfig, path: P
     )
 
 
-def _keras_state(document: Mapping[str, Any], path: Path) -> KerasState:
+def _keras_state(
+    document: Mapping[str, Any], path: Path, architecture: Architecture, kind: str
+) -> KerasState:
     """Return the name and the frozen layers that a ``config.json`` or ``task.json`` describes."""
     inner = _inner(document, path)
     name, trainable = inner.get("name"), inner.get("trainable", True)
@@ -201,7 +204,8 @@ def _keras_state(document: Mapping[str, Any], path: Path) -> KerasState:
             "true or false, and an object of layer paths with true or false",
             "save the preset again",
         )
-    return KerasState(name, trainable, flags)
+    is_default = name == f"{architecture.hub_name}_{kind}"
+    return KerasState(None if is_default else name, trainable, flags)
 
 
 def _labels(classes: object, num_classes: int, path: Path) -> tuple[str, ...]:

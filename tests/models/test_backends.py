@@ -17,6 +17,54 @@ import numpy as np
 from sparkxlmr.models import Task
 from sparkxlmr.models.weights import state_of
 
+from sparkxlmr.errors import InputError
+
+def check_inputs(model, texts):
+    # What this backend would compute without an error, and batches of texts from Python.
+    x = model.preprocessor(texts)
+    swapped = {"ids": x["token_ids"], "mask": x["padding_mask"]}
+    good = [i % 2 for i in range(len(texts))]
+    def broken():
+        yield texts, good  # Keras reads two batches ahead
+        yield texts, good
+        yield texts, [*good[:-1], 99]
+    before = state_of(model)
+    for call in (
+        lambda: model.predict(swapped, verbose=0),
+        lambda: model.predict({**x, "token_ids": x["token_ids"] - 2}, verbose=0),
+        lambda: model.predict({**x, "token_ids": x["token_ids"] + 10**6}, verbose=0),
+        lambda: model({**x, "token_ids": -x["token_ids"]}),
+        lambda: model.fit(texts, [*good[:-1], 99], verbose=0),
+        lambda: model.fit(x, np.array([*good[:-1], -1]), verbose=0),
+        lambda: model.fit((batch for batch in [(texts, [0.5] * len(texts))]), verbose=0),
+        lambda: model.fit([], [], verbose=0),
+        lambda: model.evaluate([], [], verbose=0),
+        lambda: model.predict(None),
+    ):
+        try:
+            raise SystemExit(f"no error: {call()}")
+        except InputError:
+            pass
+    assert all((array == before[name]).all() for name, array in state_of(model).items())
+    more = {"aaa": np.zeros((len(texts), 3)), **x}
+    np.testing.assert_allclose(model.predict(more, verbose=0), model.predict(texts, verbose=0), atol=1e-4)
+    try:
+        raise SystemExit(f"no error: {model.fit(broken(), verbose=0)}")
+    except InputError as error:
+        assert "is 99" in str(error)
+    trained = state_of(model)  # by the first batch
+    assert all(np.isfinite(array).all() for array in trained.values())
+    assert any((array != before[name]).any() for name, array in trained.items())
+    class Batches(keras.utils.PyDataset):
+        def __len__(self): return 2
+        def __getitem__(self, index): return np.array(texts), np.array(good)[:, None]
+    whole, column = model.evaluate(texts, good, verbose=0), model.evaluate(Batches(), verbose=0)
+    np.testing.assert_allclose(column, whole, rtol=1e-4)
+    np.testing.assert_allclose(model.evaluate(iter([(texts, good)]), verbose=0), whole, rtol=1e-4)
+    twice = model.predict(Batches(), verbose=0)
+    np.testing.assert_allclose(twice, np.tile(model.predict(texts, verbose=0), (2, 1)), atol=1e-4)
+    model.fit(Batches(), validation_data=Batches(), verbose=0)
+
 fixtures, folder = map(pathlib.Path, sys.argv[1:])
 answers = {}
 for name, texts in json.load(sys.stdin).items():
@@ -28,6 +76,7 @@ for name, texts in json.load(sys.stdin).items():
     else:
         answers[name] = model.predict(texts, verbose=0).tolist()
         assert len(model.predict_labels(texts, top_k=2)) == len(texts)
+        check_inputs(model, texts)
     labels = () if masked else ([i % 2 for i in range(len(texts))],)
     history = model.fit(texts, *labels, batch_size=len(texts), verbose=0).history
     assert np.isfinite(history["loss"][0])

@@ -152,3 +152,54 @@ def test_unknown_arguments_are_refused(family, tmp_path):
         TextClassifier.from_preset(tmp_path, num_class=2)
     with pytest.raises(WrongTypeError, match=r"did you mean dropout\?"):
         Backbone.from_preset(tmp_path, dropouts=0.1)
+
+
+def test_albert_classifier_has_no_hidden_dim(families):
+    """It could not be saved: the pooler is the dense layer before the logits."""
+    albert = families["albert"]
+    with pytest.raises(WrongTypeError, match="leave hidden_dim out"):
+        albert.classifier(hidden_dim=6)
+    config = albert.classifier().get_config()
+    assert config["hidden_dim"] is None
+    assert albert.named("TextClassifier").from_config(config).hidden_dim is None
+
+
+def test_numpy_numbers_are_taken(family, tmp_path):
+    """As Python's own, also in the JSON files of presets."""
+    backbone = family.backbone(num_heads=np.int64(2), hidden_dim=np.int32(16), dropout=np.float32(0.5))
+    preprocessor = family.preprocessor("TextClassifier", sequence_length=np.int64(40))
+    model = family.named("TextClassifier")(backbone, np.int64(3), preprocessor, dropout=np.float32(0.25))
+    assert type(model.num_classes) is int
+    model.save_to_preset(tmp_path)
+    again = Task.from_preset(tmp_path)
+    assert (again.num_classes, again.dropout, again.backbone.dropout) == (3, 0.25, 0.5)
+    assert again.preprocessor.sequence_length == 40
+    assert len(again.predict_labels(SENTENCES, top_k=np.int64(2), batch_size=np.int64(2))) == 4
+    with pytest.raises(SettingError, match=r"num_classes is 2\.0"):
+        family.named("TextClassifier")(backbone, 2.0)
+
+
+@pytest.mark.parametrize("length", [None, 8.5, "8", 3, True])
+def test_sequence_length_that_is_no_count_is_refused(family, length):
+    with pytest.raises(SettingError, match="sequence_length is"):
+        family.preprocessor("TextClassifier", sequence_length=length)
+
+
+def test_config_without_dtype_is_read(family):
+    config = family.backbone().get_config()
+    del config["dtype"]
+    assert family.named("Backbone").from_config(config).dtype_policy.name == "float32"
+    config = family.classifier(preprocessor=None).get_config()
+    del config["preprocessor"]
+    assert family.named("TextClassifier").from_config(config).preprocessor is None
+
+
+@pytest.mark.parametrize(
+    "classes", [{"b", "a", "c"}, {"a": 0, "b": 1, "c": 2}, "abc", dict.fromkeys("abc").keys()]
+)
+def test_label_names_without_an_order_are_refused(families, classes, tmp_path):
+    """The names of a set would be given to classes in an arbitrary order."""
+    with pytest.raises(SettingError, match="a list of names in the order of the classes"):
+        families["xlm_roberta"].classifier(classes=classes)
+    with pytest.raises(SettingError, match="a list of names in the order of the classes"):
+        families["xlm_roberta"].classifier().save_to_preset(tmp_path, classes=classes)
