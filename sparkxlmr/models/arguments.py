@@ -27,7 +27,8 @@ def known_arguments(cls: type, base: type) -> list[str]:
     names: list[str] = []
     for ancestor in cls.__mro__[: cls.__mro__.index(base) + 1]:
         if "__init__" in vars(ancestor):
-            parameters = list(inspect.signature(ancestor.__init__).parameters.values())[1:]
+            constructor = vars(ancestor)["__init__"]
+            parameters = list(inspect.signature(constructor).parameters.values())[1:]
             names += [part.name for part in parameters if part.kind in _NAMED and part.name not in names]
             if all(part.kind is not inspect.Parameter.VAR_KEYWORD for part in parameters):
                 break

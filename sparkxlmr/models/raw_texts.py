@@ -43,7 +43,11 @@ class RawTextModel(CheckedModel):
 
     def preprocess_samples(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """What the model would be fed for these samples: padded to the next of a few widths."""
-        return keras.utils.pack_x_y_sample_weight(*self._samples(x, y, sample_weight, None))
+        y, sample_weight = as_labels(y), as_labels(sample_weight, "weights")
+        if self._is_raw(x):
+            rng = np.random.default_rng(new_seed())
+            x, y, sample_weight = self._learn()(as_texts(x), y, sample_weight, rng)
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def fit(
         self,
@@ -129,6 +133,8 @@ class RawTextModel(CheckedModel):
 
         Where tokens are hidden at random, they are the same at every call. Arguments and errors: :meth:`fit`.
         """
+        if kwargs.get("_use_cached_eval_dataset"):  # fit, whose validation data are prepared already
+            return super().evaluate(x=x, y=y, batch_size=batch_size, sample_weight=sample_weight, **kwargs)
         check_size("batch_size", batch_size)
         with self._loop() as errors:
             if self._is_raw(x):

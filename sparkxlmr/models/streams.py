@@ -54,19 +54,26 @@ def prepared(
         batches = PreparedBatches(x, prepare, seed)
         if batches.num_batches == 0:
             raise _no_batches(x)
-        if not on_tensorflow or not holds_texts(unpacked(x[0])[0]):
+        if not on_tensorflow:
             return batches
-        return tf_dataset(lambda: batches.epoch(shuffle), batches[0], True, batches.num_batches)
+        inputs, labels, _ = unpacked(x[0])
+        if not holds_texts(inputs):
+            return batches
+        n_batches = batches.num_batches
+        return tf_dataset(lambda: batches.epoch(shuffle), batches[0], labels is not None, n_batches)
     first = next(x, None)
     if first is None:
         raise _no_batches(x)
     generators = (np.random.default_rng((new_seed() if seed is None else seed, i)) for i in count())
-    items = (_packed(prepare, batch, rng) for batch, rng in zip(chain([first], x), generators, strict=False))
-    if not on_tensorflow or not holds_texts(unpacked(first)[0]):
+    items: Iterator[Any] = (
+        _packed(prepare, batch, rng) for batch, rng in zip(chain([first], x), generators, strict=False)
+    )
+    inputs, labels, _ = unpacked(first)
+    if not on_tensorflow or not holds_texts(inputs):
         return items
     start = next(items)
     items = chain([start], items)
-    return tf_dataset(lambda: items, start, True)
+    return tf_dataset(lambda: items, start, labels is not None)
 
 
 class PreparedBatches(keras.utils.PyDataset):

@@ -170,7 +170,7 @@ class Task(RawTextModel):
 
     @classmethod
     def from_config(cls: type[K], config: dict[str, Any], custom_objects: Any = None) -> K:
-        parts = {
+        parts: dict[str, Any] = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
             for name in ("backbone", "preprocessor")
             if name in config

@@ -63,7 +63,9 @@ def check_inputs(model, texts):
     np.testing.assert_allclose(model.evaluate(iter([(texts, good)]), verbose=0), whole, rtol=1e-4)
     twice = model.predict(Batches(), verbose=0)
     np.testing.assert_allclose(twice, np.tile(model.predict(texts, verbose=0), (2, 1)), atol=1e-4)
-    model.fit(Batches(), validation_data=Batches(), verbose=0)
+    batches = Batches()
+    history = model.fit(batches, validation_data=(batches[i] for i in range(2)), verbose=0).history
+    np.testing.assert_allclose(history["val_loss"][0], model.evaluate(batches, verbose=0)[0], rtol=1e-4)
 
 fixtures, folder = map(pathlib.Path, sys.argv[1:])
 answers = {}
