@@ -47,7 +47,7 @@ def freeze_sublayers(layer: keras.layers.Layer) -> None:
 def dense(units: int, name: str, dtype: Any = None, activation: Any = None) -> keras.layers.Dense:
     """A dense layer with the initial values of this model family; kernel (in, out)."""
     return keras.layers.Dense(
-        units, activation=activation, kernel_initializer=initializer(), dtype=dtype, name=name
+        int(units), activation=activation, kernel_initializer=initializer(), dtype=dtype, name=name
     )
 
 
@@ -57,8 +57,8 @@ def embedding(n: int, dim: int, name: str, dtype: Any = None) -> keras.layers.Em
     Called with ``reverse=True`` it multiplies by its own transpose: a masked language model's tied output.
     """
     return keras.layers.ReversibleEmbedding(
-        n,
-        dim,
+        int(n),  # Keras refuses NumPy's integers
+        int(dim),
         embeddings_initializer=initializer(),
         reverse_dtype=keras.dtype_policies.get(dtype).compute_dtype,  # its own variable's, if not said
         dtype=dtype,
@@ -72,7 +72,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def __init__(self, max_length: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.max_length = max_length
+        self.max_length = int(max_length)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.embeddings = self.add_weight(
