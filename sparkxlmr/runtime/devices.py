@@ -69,7 +69,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 @functools.cache
-def warn_no_bfloat16(device: str = "CPU") -> None:
+def warn_no_bfloat16(device: str) -> None:
     """Log that float32 replaces bfloat16 on this kind of device; once a process, whichever module notices."""
     _log.warning("This %s has no bfloat16 arithmetic: it computes in float32.", device)
 
