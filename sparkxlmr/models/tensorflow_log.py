@@ -23,9 +23,9 @@ _CHATTER = re.compile(
 def quiet_tensorflow() -> bool:
     """Limit TensorFlow's log to errors, unless the user has set ``TF_CPP_MIN_LOG_LEVEL``.
 
-    Call it before TensorFlow is imported, which reads the variable then. Warnings that Keras's own training and
-    prediction functions are traced again are dropped too: texts of another length are another shape, and each
-    function is traced for a few shapes only.
+    Call it before TensorFlow is imported, which reads the variable then. Warnings that Keras's own training
+    and prediction functions are traced again are dropped too: texts of another length are another shape, and
+    each function is traced for a few shapes only.
 
     Returns:
         Whether the log is limited.

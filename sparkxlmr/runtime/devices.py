@@ -19,7 +19,7 @@ from sparkxlmr.errors import EngineError
 _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 _PCI = "PCI_BUS_ID"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
-#: environment variable: another file than Linux's ``/proc/cpuinfo``, so that tests see another CPU in all processes
+#: environment variable of tests: another file than ``/proc/cpuinfo``, so that all processes see another CPU
 CPUINFO = "SPARKXLMR_CPUINFO"
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
