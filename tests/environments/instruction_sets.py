@@ -33,6 +33,7 @@ TESTS = (
     "tests/runtime/test_precision_choice.py",
     "tests/runtime/test_predictor.py",
 )
+_SPREAD = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 _BF16, _FP16, _AMX = "avx512_bf16", "avx512_fp16", r"amx_\w+"
 
 
@@ -158,7 +159,7 @@ def main(python: Path | str = sys.executable, names: tuple[str, ...] = ()) -> No
             print(f"-- instruction set {level}", flush=True)
             environment = environment_of(level, folder, library)
             check_level(level, python, environment)
-            tests = [python, "-m", "pytest", "-p", "no:cacheprovider", *TESTS]
+            tests = [python, "-m", "pytest", "-p", "no:cacheprovider", *_SPREAD, *TESTS]
             status = subprocess.run(tests, env=environment, cwd=CHECKOUT, check=False).returncode
             if status:
                 sys.exit(status)
