@@ -52,7 +52,10 @@ class MaskedLMHead(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Any, mask_positions: Any) -> Any:
-        x = ops.take_along_axis(inputs, ops.expand_dims(mask_positions, -1), axis=1)
+        # One index into all rows: take_along_axis makes int64 of it, which TensorFlow logs as an error.
+        batch, width, dim = ops.shape(inputs)
+        first = ops.expand_dims(ops.arange(batch, dtype="int32") * width, -1)
+        x = ops.take(ops.reshape(inputs, (-1, dim)), ops.cast(mask_positions, "int32") + first, axis=0)
         logits = self.token_embedding(self.norm(self.dense(x)), reverse=True)
         return logits + ops.cast(self.bias, logits.dtype)
 

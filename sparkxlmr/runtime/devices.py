@@ -21,7 +21,7 @@ _ORDER, _VISIBLE = "CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"
 _PCI = "PCI_BUS_ID"
 _PATIENCE = 10.0  # seconds; the tool takes one or two where a driver wakes up
 _DEV = Path("/dev")
-#: environment variable: another file than Linux's ``/proc/cpuinfo``, so that tests see another CPU in all processes
+#: environment variable of tests: another file than ``/proc/cpuinfo``, so that all processes see another CPU
 CPUINFO = "SPARKXLMR_CPUINFO"
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _INT8_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
@@ -66,7 +66,7 @@ def cpu_has_bfloat16() -> bool:
 
 
 @functools.cache
-def warn_no_bfloat16(device: str = "CPU") -> None:
+def warn_no_bfloat16(device: str) -> None:
     """Log that float32 replaces bfloat16 on this kind of device; once a process, whichever module notices."""
     _log.warning("This %s has no bfloat16 arithmetic: it computes in float32.", device)
 

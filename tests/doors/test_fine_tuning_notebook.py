@@ -40,6 +40,10 @@ def test_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
 
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
+    written = "".join(out["text"] for out in outputs if out.get("name") == "stderr")
+    assert "oneDNN" not in written
+    assert "retracing" not in written
+    assert not any("\b" in out.get("text", "") for out in outputs)
     assert sum("image/png" in out.get("data", {}) for out in outputs) == 1
     assert any("accuracy on 40 texts" in out.get("text", "") for out in outputs)
     assert (tmp_path / "ag_news_classifier" / "model.weights.h5").is_file()

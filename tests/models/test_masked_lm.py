@@ -144,7 +144,7 @@ def test_predict_answers_at_the_mask_tokens_of_the_texts(model, family):
 
 
 def assert_same_tokens(found, expected):
-    """Equal tokens; scores only nearly, because a CPU may add in another order in a batch of another shape."""
+    """Equal tokens; scores only nearly: a CPU may add in another order in a batch of another shape."""
     for best, others in zip(found, expected, strict=True):
         for one, other in zip(best, others, strict=True):
             assert (one.token_id, one.token, one.text) == (other.token_id, other.token, other.text)

@@ -12,7 +12,8 @@ import pytest
 from sparkxlmr.models import tensorflow_log
 
 PROGRAM = """
-from sparkxlmr.models import TextClassifier
+from sparkxlmr.models import MaskedLM, TextClassifier
+MaskedLM.from_preset("xlm_roberta_tiny_masked_lm").fill_mask("a <mask> b")
 model = TextClassifier.from_preset("xlm_roberta_tiny_language_id", num_classes=2)
 for n in (1, 2, 3, 4, 5, 6, 7):
     model.predict_on_batch(["word " * 9 * n] * n)
@@ -22,7 +23,7 @@ model.fit(["a", "b"], [0, 1], verbose=0)
 
 @pytest.fixture
 def level(monkeypatch):
-    """`level(value)`: what the user has set; None: nothing. The logger of TensorFlow is as it was afterwards."""
+    """`level(value)`: what the user has set; None: nothing. Afterwards the logger is as it was."""
     logger = logging.getLogger("tensorflow")
     before = list(logger.filters)
     logger.filters.clear()
@@ -48,11 +49,11 @@ def test_programs_stderr_is_empty():
 def test_quiet_import_drops_chatter_only(level, monkeypatch, capfd):
     level(None)
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
-    with pytest.raises(ZeroDivisionError), tensorflow_log.quiet_import():
-        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")
+    with tensorflow_log.quiet_import():
+        os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written")
+        os.write(2, b" to STDERR\n")
         os.write(2, b"I0000 00:00:1.5 7 port.cc:153] oneDNN custom operations are on. You may see\n")
         os.write(2, b"E0000 00:00:1.5 7 gpu.cc:1] a driver is missing\n")
-        _ = 1 / 0
     os.write(2, b"later\n")
     assert capfd.readouterr().err == "E0000 00:00:1.5 7 gpu.cc:1] a driver is missing\nlater\n"
 

@@ -116,7 +116,7 @@ def _compiled(bundle: Bundle, precision: str, threads: int | None) -> tuple[Any,
     has_bfloat16 = cpu_has_bfloat16() and capable
     if not has_bfloat16:
         if precision == "bfloat16":
-            warn_no_bfloat16()
+            warn_no_bfloat16("CPU")
         hint = "f32"
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
