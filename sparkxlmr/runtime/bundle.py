@@ -30,6 +30,8 @@ FORMAT = 1
 # A preset keeps its bundles two folders below itself: <preset>/bundles/<engine>, or <engine>-int8.
 BUNDLES = "bundles"
 _UP_TO_PRESET = "../../"
+#: Tokens of a text that stages read unless `maxSentenceLength` is set: Spark NLP's default.
+DEFAULT_TEXT_LENGTH = 128
 # A manifest of a model is a few kB; with 100,000 labels a few MB.
 _MAX_MANIFEST = 64 * 1024 * 1024
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*(/[A-Za-z0-9_\-][A-Za-z0-9_.\-]*)*")
@@ -53,6 +55,8 @@ class Manifest:
     - `engine`: whose files these are; `precisions`: what they can be run in (`("int8",)` alone where the
       weights are int8).
     - `max_length`: tokens of the longest text the model takes, special tokens included.
+    - `text_length`: tokens of a text that stages read by default, where the preset truncates texts below
+      `DEFAULT_TEXT_LENGTH`; else None, and no entry in the file.
     - `labels`: names of a classifier's classes in the order of the logits; none of another task.
     - `activation`: what turns logits into scores where the preset says so (``"softmax"``, ``"sigmoid"``,
       ``"identity"``), or None: by the number of labels
@@ -74,6 +78,7 @@ class Manifest:
     source: str
     files: Mapping[str, BundleFile]
     activation: str | None = None
+    text_length: int | None = None
     revision: int = 1
     format: int = FORMAT
     hash: str = field(init=False, compare=False)
@@ -89,6 +94,11 @@ class Manifest:
             values = getattr(self, name)
             _require((bool(values) or not needed) and all(isinstance(value, str) for value in values), name)
         _require(_whole(self.max_length) and self.max_length >= 1, "max_length")
+        _require(
+            self.text_length is None
+            or (_whole(self.text_length) and 1 <= self.text_length <= self.max_length),
+            "text_length",
+        )
         _require(_whole(self.revision), "revision")
         _require(self.activation is None or isinstance(self.activation, str), "activation")
         _require(_is_tokenizer(self.tokenizer), "tokenizer")
@@ -124,6 +134,7 @@ class Manifest:
             "revision": self.revision,
             "precisions": list(self.precisions),
             "max_length": self.max_length,
+            **({} if self.text_length is None else {"text_length": self.text_length}),
             "activation": self.activation,
             "labels": list(self.labels),
             "tokenizer": {
@@ -152,7 +163,7 @@ class Manifest:
         _require(entries.get("format") is not None, "format")
         wanted = {name for name, part in cls.__dataclass_fields__.items() if part.init}
         if entries["format"] == FORMAT:
-            _require(set(entries) == wanted, f"exactly the entries {sorted(wanted)}")
+            _require(set(entries) | {"text_length"} == wanted, f"exactly the entries {sorted(wanted)}")
         else:
             raise NotAPresetError(
                 f"The bundle has format {entries['format']!r}", f"format {FORMAT}", "use a newer sparkxlmr"

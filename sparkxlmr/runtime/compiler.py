@@ -19,6 +19,7 @@ from sparkxlmr.presets.open_model_folder import Model
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.runtime.bundle import (
     BUNDLES,
+    DEFAULT_TEXT_LENGTH,
     MANIFEST,
     Bundle,
     BundleFile,
@@ -139,10 +140,17 @@ def _of_preset(preset: Model) -> dict[str, Any]:
         "family": preset.family,
         "task": preset.task_kind,
         "max_length": preset.max_length,
+        "text_length": _text_length(preset),
         "activation": _stated_function(preset),
         "labels": tuple(preset.labels) if preset.task_kind == TextClassifierConfig.kind else (),
         "tokenizer": tokenizer,
     }
+
+
+def _text_length(preset: Model) -> int | None:
+    """The length at which the preset truncates texts, where that is below the stages' default."""
+    length = preset.sequence_length if isinstance(preset, Preset) else DEFAULT_TEXT_LENGTH
+    return length if length < min(DEFAULT_TEXT_LENGTH, preset.max_length) else None
 
 
 def _stated_function(preset: Model) -> str | None:

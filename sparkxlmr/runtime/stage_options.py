@@ -54,18 +54,19 @@ class Chosen:
 def text_length(chosen: Chosen, bundle: Bundle) -> int:
     """Pieces of a text that are read (`maxSentenceLength`), the special ones at its ends included.
 
-    A default beyond what the model has is lowered to that. Raises SettingError where more were asked for.
+    A default beyond what the model has, or beyond the length at which it truncates texts
+    (`model_max_length` of a checkpoint), is lowered to that. Raises SettingError where more were asked for.
     """
     length = int(chosen.get("maxSentenceLength"))
-    if length <= bundle.max_length:
-        return length
-    if chosen.is_set("maxSentenceLength"):
+    if not chosen.is_set("maxSentenceLength"):
+        return min(length, bundle.max_length, bundle.manifest.text_length or length)
+    if length > bundle.max_length:
         raise SettingError(
             f"{chosen.stage}: maxSentenceLength is {length}",
             f"at most {bundle.max_length}, what the model {chosen.model} allows",
             f"call setMaxSentenceLength({bundle.max_length})",
         )
-    return bundle.max_length
+    return length
 
 
 def reading(chosen: Chosen) -> dict[str, Any]:

@@ -7,19 +7,24 @@ from typing import Any
 from sparkxlmr.errors import NotAPresetError
 from sparkxlmr.presets.encoder import Encoder
 from sparkxlmr.presets.open_model_folder import Model
+from sparkxlmr.runtime.bundle import DEFAULT_TEXT_LENGTH
 from sparkxlmr.runtime.stage_options import Chosen
 from sparkxlmr.runtime.stage_record import StageRecord
 
 _STAGES = "sparkxlmr.stages."
 _CLASSIFIER: dict[str, Any] = {
-    "maxSentenceLength": 128,
+    "maxSentenceLength": DEFAULT_TEXT_LENGTH,
     "activation": "softmax",
     "multilabel": False,
     "threshold": 0.5,
     "coalesceSentences": False,
 }
 _FILLER: dict[str, Any] = {"maxSentenceLength": 512, "topK": 5}
-_EMBEDDER: dict[str, Any] = {"maxSentenceLength": 128, "poolingStrategy": "mean", "normalize": False}
+_EMBEDDER: dict[str, Any] = {
+    "maxSentenceLength": DEFAULT_TEXT_LENGTH,
+    "poolingStrategy": "mean",
+    "normalize": False,
+}
 #: for each kind of model its stage, its output column, and those defaults of the stage that rule its answers
 _MODEL_STAGES: dict[tuple[str, str | None], tuple[str, str, dict[str, Any]]] = {
     ("xlm_roberta", "text_classifier"): (

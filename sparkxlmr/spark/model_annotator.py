@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from sparkxlmr.errors import NotAPresetError, SettingError
 from sparkxlmr.presets.names import open_named, within
 from sparkxlmr.presets.open_model_folder import Model, open_model
-from sparkxlmr.runtime.bundle import Bundle
+from sparkxlmr.runtime.bundle import DEFAULT_TEXT_LENGTH, Bundle
 from sparkxlmr.runtime.compiler import bundle_for
 from sparkxlmr.runtime.devices import gpu_visible
 from sparkxlmr.runtime.engine_choice import engine_for
@@ -59,7 +59,7 @@ class ModelAnnotator(ModelStage, Annotator):  # type: ignore[misc]  # read() of 
     maxSentenceLength = param(
         "Pieces of a text that are read, special ones at its ends included; at most what the model allows.",
         int,
-        128,
+        DEFAULT_TEXT_LENGTH,
         minimum=3,
     )
     caseSensitive = param(

@@ -12,9 +12,11 @@ from safetensors.numpy import load_file, save_file
 from sparkxlmr.light import LightPipeline
 from sparkxlmr.models import MaskedLM, TextClassifier
 from sparkxlmr.presets.preset import Preset
+from sparkxlmr.runtime.bundle import Bundle
 from sparkxlmr.runtime.compiler import compile_bundle
 from sparkxlmr.runtime.mask_filler import MaskFiller
 from sparkxlmr.runtime.predictor import Predictor
+from sparkxlmr.runtime.stage_options import Chosen, text_length
 from sparkxlmr.runtime.standard_pipeline import standard_pipeline
 
 LENGTH = 12
@@ -94,14 +96,28 @@ def test_light_pipeline_reads_the_same_ids(folder):
     model = TextClassifier.from_preset(folder)
     preset = Preset.open(folder)
     assert {"truncation_side", "added_tokens"} <= preset.tokenizer_settings.keys()
-    # The stages' own default.
-    model.preprocessor.sequence_length = min(128, preset.max_length)
+    assert model.preprocessor.sequence_length == LENGTH
     light = LightPipeline._of(standard_pipeline(preset), False)
     texts = [TEXTS[0] * 4, *TEXTS[1:]]
     for text, (best,) in zip(texts, model.predict_labels(texts, top_k=1), strict=True):
         (annotation,) = light.fullAnnotate(text)[0]["class"]
         assert annotation.result == best.label
         assert float(annotation.metadata[best.label]) == pytest.approx(best.score, abs=1e-4)
+
+
+def test_model_max_length_bounds_the_default_length(folder, tmp_path):
+    """Stages read 128 tokens by default, as in Spark NLP, and fewer of a checkpoint that states fewer."""
+    preset = Preset.open(folder)
+    bundle = compile_bundle(preset, "openvino", tmp_path / "bundle")
+    assert bundle.manifest.text_length == LENGTH
+    assert Bundle.open(bundle.folder).manifest == bundle.manifest
+    values = {"maxSentenceLength": 128}
+    assert text_length(Chosen(values, frozenset()), bundle) == LENGTH
+    assert text_length(Chosen({"maxSentenceLength": 16}, frozenset(values)), bundle) == 16
+    (folder / "tokenizer_config.json").unlink()
+    without = compile_bundle(Preset.open(folder), "openvino", tmp_path / "without")
+    assert "text_length" not in without.manifest.to_json()
+    assert text_length(Chosen(values, frozenset()), without) == min(128, preset.max_length)
 
 
 def test_masks_at_the_end_of_a_long_text_are_filled(fixtures, tmp_path):
