@@ -99,7 +99,9 @@ class TextClassifier(Task):
         x = pooled_dropout(sequence[:, 0, :] if pooled is None else pooled)
         if pooled_dense is not None:
             x = output_dropout(pooled_dense(x))
-        self.activation = keras.activations.get(activation)  # compile() asks for it
+        # compile() needs these.
+        self.activation = keras.activations.get(activation)
+        self.num_classes, self.output_function = num_classes, output_function
         super().__init__(backbone, preprocessor, inputs, output_dense(x), **kwargs)
 
         # === Config ===
@@ -107,10 +109,8 @@ class TextClassifier(Task):
         self.output_dropout = pooled_dropout if pooled_dense is None else output_dropout
         self.pooled_dense = pooled_dense
         self.output_dense = output_dense
-        self.num_classes = num_classes
         self.hidden_dim = hidden_dim
         self.dropout = dropout
-        self.output_function = output_function
         self.classes = classes
 
     def compile(
@@ -120,15 +120,29 @@ class TextClassifier(Task):
 
         That is Adam (5e-5, for ALBERT 1e-5; too low for the tiny models of this package, see
         docs/coming_from_keras_hub.md), sparse categorical cross-entropy (from logits unless
-        ``activation`` is softmax) and sparse categorical accuracy. On TensorFlow ``jit_compile`` is off
-        unless asked for: XLA would compile anew for every width that the batches bring.
+        ``activation`` is softmax) and sparse categorical accuracy. With one class, for which that loss is
+        always 0, it is binary cross-entropy with binary accuracy, or the mean squared error where
+        ``output_function`` is ``"identity"`` (regression), as in transformers. On TensorFlow ``jit_compile``
+        is off unless asked for: XLA would compile anew for every width that the batches bring.
         """
+        usual_loss, usual_metric = self._usual_loss_and_metric()
         if isinstance(loss, str) and loss == "auto":
-            from_logits = self.activation is not keras.activations.softmax
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+            loss = usual_loss
         if isinstance(metrics, str) and metrics == "auto":
-            metrics = [keras.metrics.SparseCategoricalAccuracy()]
+            metrics = [usual_metric]
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
+
+    def _usual_loss_and_metric(self) -> tuple[Any, Any]:
+        losses, metrics = keras.losses, keras.metrics
+        if self.num_classes > 1:
+            from_logits = self.activation is not keras.activations.softmax
+            loss = losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+            return loss, metrics.SparseCategoricalAccuracy()
+        if self.output_function == output_functions.IDENTITY:
+            return losses.MeanSquaredError(), metrics.MeanSquaredError()
+        has_logits = self.activation is keras.activations.linear
+        threshold = 0.0 if has_logits else 0.5
+        return losses.BinaryCrossentropy(from_logits=has_logits), metrics.BinaryAccuracy(threshold=threshold)
 
     def predict_labels(self, texts: Any, top_k: int | None = None, batch_size: int | None = None) -> Any:
         """The names of the likeliest labels; :attr:`classes`, or ``LABEL_0``, ... where there are none.

@@ -59,3 +59,13 @@ def test_softmax_over_one_class_gives_no_labels(families):
         model.predict_labels(TEXTS)
     sigmoid = families["xlm_roberta"].classifier(1, activation=keras.activations.sigmoid)
     assert all(0 < score < 1 for (score,) in scores_of(sigmoid))
+
+
+@pytest.mark.parametrize(("function", "labels"), [(None, [0, 1]), ("identity", [0.25, 3.5])])
+def test_one_class_learns_with_the_usual_loss(families, function, labels):
+    """Sparse categorical cross-entropy over one class is always 0: such a model would learn nothing."""
+    keras.utils.set_random_seed(1)
+    model = families["xlm_roberta"].classifier(1, output_function=function)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2))
+    losses = model.fit(TEXTS, labels, epochs=8, verbose=0).history["loss"]
+    assert losses[0] > losses[-1] > 0
