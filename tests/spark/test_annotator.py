@@ -125,7 +125,7 @@ def test_type_survives_parquet_and_union(spark, tmp_path):
 
 
 def test_odd_names(spark):
-    schema = StructType([StructField("a.b", StringType()), StructField("n", IntegerType())])
+    schema = StructType([StructField("a.b", StringType()), StructField("m", IntegerType())])
     df = frame(spark, **{"d.oc": "document", "t`": "token"}).crossJoin(
         spark.createDataFrame([("x", 1)], schema)
     )
