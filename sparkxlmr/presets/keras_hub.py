@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -211,7 +212,8 @@ def _keras_state(
             "true or false, and an object of layer paths with true or false",
             "save the preset again",
         )
-    is_default = name == f"{architecture.hub_name}_{kind}"
+    # Keras numbers the default name of a process' later models; a loaded model is found by the plain one.
+    is_default = re.fullmatch(rf"{architecture.hub_name}_{kind}(_\d+)?", name or "") is not None
     return KerasState(None if is_default else name, trainable, flags)
 
 
