@@ -56,6 +56,7 @@ class CheckedModel(keras.Model):
         return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs as ``keras.Model`` does, for the named inputs of a dict that may have others."""
         return super().call(selected(self, inputs), *args, **kwargs)  # JAX' loops do not use __call__
 
     @contextmanager

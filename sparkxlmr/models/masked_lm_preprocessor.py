@@ -102,6 +102,7 @@ class MaskedLMPreprocessor(Preprocessor):
     random_token_rate = _of_masker("random_token_rate")
 
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Return ``(x, y, sample_weight)`` for texts; arguments and errors: :class:`MaskedLMPreprocessor`."""
         refuse_labels(y, sample_weight)
         return on_tensors(self._whole_width, x)
 
@@ -157,6 +158,7 @@ class MaskedLMPreprocessor(Preprocessor):
         return {**features, "mask_positions": packed}, pack(originals, 0, n_positions)[0], weights
 
     def compute_output_spec(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Return the shapes and dtypes of the outputs for symbolic inputs."""
         features = super().compute_output_spec(x)
         batch = (x[0] if isinstance(x, tuple) else x).shape
         shape = (*batch, self.mask_selection_length)

@@ -90,6 +90,7 @@ class MultiSegmentPacker(PreprocessingLayer):
         add_start_value: bool = True,
         add_end_value: bool = True,
     ) -> tuple[Any, Any]:
+        """Return the packed ids and their segments, both int32 (..., sequence_length)."""
         columns = inputs if isinstance(inputs, tuple) else (inputs,)
         length = int(sequence_length or self.sequence_length)
         ends = (add_start_value, add_end_value)
@@ -162,6 +163,7 @@ class MultiSegmentPacker(PreprocessingLayer):
         return shape, shape
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the shapes and dtypes of the outputs for symbolic inputs."""
         first = inputs[0] if isinstance(inputs, tuple) else inputs
         shape = (*first.shape[:-1], self.sequence_length)
         return keras.KerasTensor(shape, dtype="int32"), keras.KerasTensor(shape, dtype="int32")
@@ -243,6 +245,7 @@ class MaskedLMMaskGenerator(PreprocessingLayer):
         )
 
     def call(self, inputs: Any) -> dict[str, Any]:
+        """Return the ids with some of them masked, and which ones: see :class:`MaskedLMMaskGenerator`."""
         if not is_traced(inputs):
             rows, several = as_rows(inputs)
             found = self._masked(rows)

@@ -150,6 +150,7 @@ class Preprocessor(PreprocessingLayer):
         return {"sequence_length": preset.sequence_length, "truncate": preset.truncate}
 
     def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Return the encoder's inputs, with labels and weights if any: see :class:`Preprocessor`."""
         return keras.utils.pack_x_y_sample_weight(on_tensors(self._whole_width, x), y, sample_weight)
 
     def _whole_width(self, x: Any) -> Any:
@@ -157,6 +158,7 @@ class Preprocessor(PreprocessingLayer):
         return {name: array[0] for name, array in features.items()} if is_one(x) else features
 
     def compute_output_spec(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Return the shapes and dtypes of the outputs for symbolic inputs."""
         batch = (x[0] if isinstance(x, tuple) else x).shape
         names = self.features((["a"],))
         spec = {

@@ -310,6 +310,7 @@ class Task(RawTextModel):
 
     @classmethod
     def default_name(cls) -> str:
+        """Return the name that Keras gives to the first model of this class."""
         return families.default_name(cls.backbone_cls.family, cls.kind)
 
     def contents(self, labels: Sequence[str] | None = None) -> Contents:

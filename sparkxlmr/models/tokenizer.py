@@ -112,6 +112,7 @@ class Tokenizer(PreprocessingLayer):
     # --- text to ids and back ---
 
     def call(self, inputs: Any) -> Any:
+        """Return what :meth:`tokenize` returns."""
         return self.tokenize(inputs)
 
     def tokenize(self, inputs: str | Sequence[str]) -> Any:
@@ -170,6 +171,7 @@ class Tokenizer(PreprocessingLayer):
         return bool(inputs.shape.rank == 0)
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """Return the shapes and dtypes of the outputs for symbolic inputs."""
         shape = (*inputs.shape, self.sequence_length)
         is_open = self.sequence_length is None and len(inputs.shape) > 0
         return keras.KerasTensor(shape, dtype=self.dtype, ragged=is_open)
