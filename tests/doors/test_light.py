@@ -351,7 +351,8 @@ def test_defaults_of_the_standard_pipeline_are_the_stages_own(fixtures):
         # What is not named here must mean the same when it is not there at all.
         unnamed = {key for key, value in own.values.items() if value is not None} - set(record.chosen.values)
         decides_nothing = {"lazyAnnotator", "distribution", "batchSize", "caseSensitive"}
-        assert unnamed <= decides_nothing | {"engine", "precision", "quantization", "longTextStrategy"}
+        decides_nothing |= {"engine", "precision", "quantization", "longTextStrategy"}
+        assert unnamed <= decides_nothing | {"maxWindows", "overwriteColumns"}
 
 
 def test_a_pipeline_is_found_by_name_or_built_around_a_model(saved, df, fixtures, tmp_path, monkeypatch):
