@@ -51,8 +51,10 @@ class ChildPredictor:
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
-        self._failed = False
+        # Until the model is open: a child that could not open it would take the next call for an opening.
+        self._failed = True
         self._request(self._opening)
+        self._failed = False
         return self._process
 
     def logits(self, *arguments: Any) -> Prediction:

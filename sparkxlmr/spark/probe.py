@@ -59,12 +59,12 @@ def ask(spark: SparkSession, ref: ModelRef) -> dict[str, Any]:
     """One task's answer: `version` of the package there or None, `error` of its import, the `engines`
     there, whether it `sees` the model, and its `python`.
 
-    Costs one job with one row.
+    Costs one job of one task.
     """
     make: Any = F.udf
     # Pickled, not by Arrow: an executor without pandas is to answer too.
     probe = make(question(ref.way, ref.place), "string", useArrow=False).asNondeterministic()
-    row = spark.range(1).select(probe("id").alias("answer")).collect()[0]
+    row = spark.range(0, 1, 1, 1).select(probe("id").alias("answer")).collect()[0]
     answer: dict[str, Any] = json.loads(row["answer"])
     return answer
 

@@ -70,6 +70,22 @@ def test_a_child_that_died_says_so(bundle):
     assert not child.ended
 
 
+def test_a_child_whose_restart_fails_is_started_again(bundle):
+    """A new child that could not open the model does not take the next call for an opening."""
+    child = ChildPredictor(bundle, "float32", 1, "0")
+    opening = child._opening
+    child._process.kill()
+    child._process.wait()
+    with pytest.raises(EngineError, match="device '0' ended"):
+        child.logits(["x"], 16)
+    child._opening = (*opening[:2], "float3", *opening[3:])
+    for _ in range(2):
+        with pytest.raises(SettingError, match="precision"):
+            child.logits(["x"], 16)
+    child._opening = opening
+    assert child.logits(["x"], 16).logits.shape == (1, 4)
+
+
 @pytest.mark.parametrize(
     "answer", [b"", b"\0" * 5, (99).to_bytes(8, "big") + b"half", (4).to_bytes(8, "big") + b"junk"]
 )
