@@ -253,11 +253,15 @@ class Preset(Description):
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
-        files = sha256_of_files(self.path, self.files())
         # Earlier releases ignored these settings: what they compiled of the same files is another model.
         settings = {key: self.tokenizer_settings[key] for key in _LATER & self.tokenizer_settings.keys()}
-        told = f"{files}\0{json.dumps(settings, sort_keys=True)}"
-        return hashlib.sha256(told.encode()).hexdigest() if settings else files
+        told = f"{self.files_hash}\0{json.dumps(settings, sort_keys=True)}"
+        return hashlib.sha256(told.encode()).hexdigest() if settings else self.files_hash
+
+    @property
+    def files_hash(self) -> str:
+        """sha256 (hex) over :meth:`files` alone, which earlier releases recorded as the content hash."""
+        return sha256_of_files(self.path, self.files())
 
     def _weights_files(self) -> list[Path]:
         if self.layout == HUGGING_FACE:
