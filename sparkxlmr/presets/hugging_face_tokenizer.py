@@ -149,6 +149,18 @@ def check_same_vocabulary(folder: Path, tokenizer: SentencePieceTokenizer) -> No
         )
 
 
+def check_mask_id(folder: Path, tokenizer: SentencePieceTokenizer) -> None:
+    """Check that the checkpoint's files, where they give the mask an id, give it that of the vocabulary.
+
+    Raises:
+        NotAPresetError: they give it another one.
+    """
+    declared = _declared(_read(folder / TOKENIZER_CONFIG), _fast(folder / FAST_TOKENIZER), folder)
+    if tokenizer.mask_token in declared:
+        token_id, flags = declared[tokenizer.mask_token]
+        _token(tokenizer.mask_token, token_id, flags, tokenizer, folder)
+
+
 # --- settings ---
 
 
@@ -251,11 +263,12 @@ def _added_tokens(
     further = [token for key in _FURTHER for token in _listed(told.get(key))]
     standard = set(_STANDARD[architecture.family].values())
     # White space beside a token is removed in any case, and the slow tokenizers match the family's own tokens
-    # in the text as it is whatever `normalized` says: of these only the last flag changes ids.
+    # in the text as it is whatever `normalized` says: of these only the last flag changes ids. The id of
+    # XLM-R's mask is the vocabulary's last: it is checked where the vocabulary is read anyway.
     unusual = {
         text: (token_id, flags)
         for text, (token_id, flags) in declared.items()
-        if text not in standard or flags.get("single_word") or token_id != _usual_id(text, architecture)
+        if text not in standard or flags.get("single_word") or not _is_usual(text, token_id, architecture)
     }
     names = [text for text, _ in further if text not in unusual and text not in standard]
     if not unusual and not names:
@@ -281,12 +294,12 @@ def _added_tokens(
     return tokens
 
 
-def _usual_id(text: str, architecture: Architecture) -> int | None:
-    """The id of a special token where every published checkpoint has the same."""
+def _is_usual(text: str, token_id: int, architecture: Architecture) -> bool:
+    """Whether a special token has its id of every published checkpoint, if known without vocabulary."""
     usual: tuple[str, ...] = ("<s>", "<pad>", "</s>", "<unk>")
     if architecture.family == AlbertConfig.family:
         usual = ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
-    return usual.index(text) if text in usual else None
+    return usual.index(text) == token_id if text in usual else token_id >= len(usual)
 
 
 def _declared(

@@ -163,7 +163,13 @@ class Preset(Description):
 
         Raises:
             DamagedModelError, WeightsError: as :meth:`weights`.
+            NotAPresetError: the vocabulary is of another family, or gives the mask another id than the
+                checkpoint's other files.
         """
+        proto = self.proto() if self.has_tokenizer else None
+        if proto is not None:
+            # The copy has the vocabulary alone: what contradicts it is refused here.
+            self._tokenizer(proto)
         names = None
         if isinstance(self.task, TextClassifierConfig):
             names = None if self.labels == default_labels(self.task.num_classes) else self.labels
@@ -172,7 +178,7 @@ class Preset(Description):
             weights=self.weights(dtype=None),
             task=self.task,
             labels=names,
-            proto=self.proto() if self.has_tokenizer else None,
+            proto=proto,
             sequence_length=self.sequence_length,
             truncate=self.truncate,
             tokenizer_settings=self.tokenizer_settings,
@@ -207,7 +213,7 @@ class Preset(Description):
             NotAPresetError: as :meth:`proto`, or the vocabulary is of another family, or has ids for which
                 the encoder has no embedding.
         """
-        tokenizer = tokenizer_for(self.config.family, self.proto(), self.tokenizer_settings)
+        tokenizer = self._tokenizer(self.proto())
         if tokenizer.vocabulary_size > self.config.vocabulary_size:
             raise NotAPresetError(
                 f"The vocabulary of {self.path} has {tokenizer.vocabulary_size} ids, and its encoder "
@@ -217,6 +223,12 @@ class Preset(Description):
             )
         if self.layout == HUGGING_FACE and not self._has_fast_tokenizer_only:
             hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
+        return tokenizer
+
+    def _tokenizer(self, proto: bytes) -> SentencePieceTokenizer:
+        tokenizer = tokenizer_for(self.config.family, proto, self.tokenizer_settings)
+        if self.layout == HUGGING_FACE:
+            hugging_face_tokenizer.check_mask_id(self.path, tokenizer)
         return tokenizer
 
     def vocabulary(self) -> Path:
@@ -253,11 +265,15 @@ class Preset(Description):
     @property
     def content_hash(self) -> str:
         """sha256 (hex) over every file that the model's answers depend on, so not over a card or a bundle."""
-        files = sha256_of_files(self.path, self.files())
         # Earlier releases ignored these settings: what they compiled of the same files is another model.
         settings = {key: self.tokenizer_settings[key] for key in _LATER & self.tokenizer_settings.keys()}
-        told = f"{files}\0{json.dumps(settings, sort_keys=True)}"
-        return hashlib.sha256(told.encode()).hexdigest() if settings else files
+        told = f"{self.files_hash}\0{json.dumps(settings, sort_keys=True)}"
+        return hashlib.sha256(told.encode()).hexdigest() if settings else self.files_hash
+
+    @property
+    def files_hash(self) -> str:
+        """sha256 (hex) over :meth:`files` alone, which earlier releases recorded as the content hash."""
+        return sha256_of_files(self.path, self.files())
 
     def _weights_files(self) -> list[Path]:
         if self.layout == HUGGING_FACE:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 from sparkxlmr.errors import DamagedModelError, NotAPresetError
-from sparkxlmr.presets import builtin
+from sparkxlmr.presets import builtin, hugging_face_tokenizer
 from sparkxlmr.presets.calibration import CALIBRATION
 from sparkxlmr.presets.disk import writing_below
 from sparkxlmr.presets.files import sha256_of
@@ -33,7 +33,7 @@ _MOST_BYTES = 1 << 40
 #: Files that the answers do not depend on, and that opening a preset does.
 BESIDE = ("metadata.json", "tokenizer.json")
 #: What was found out about a model, whatever its layout: how it is quantised, and what that does to it.
-FOUND_OUT = (CALIBRATION, MEASURED)
+FOUND_OUT: tuple[str, ...] = (CALIBRATION, MEASURED)
 
 #: writes the files of these names and sizes into a folder
 Fetch = Callable[[Path, dict[str, int]], None]
@@ -47,8 +47,11 @@ def describe(model: Model) -> dict[str, Any]:
 
 def files_of(model: Model) -> Iterator[tuple[str, Path]]:
     """What of a folder is the model; bundles are made from it again, cards and scripts not needed."""
-    is_ours = isinstance(model, Preset) and model.layout == KERAS_HUB
-    beside = [model.path / name for name in ((*BESIDE, *FOUND_OUT) if is_ours else FOUND_OUT)]
+    names = FOUND_OUT
+    if isinstance(model, Preset):
+        # The settings of a checkpoint's tokenizer are part of the content hash, and come from these files.
+        names += BESIDE if model.layout == KERAS_HUB else hugging_face_tokenizer.FILES
+    beside = [model.path / name for name in names]
     for file in sorted({*model.files(), *(file for file in beside if file.is_file())}):
         yield file.relative_to(model.path).as_posix(), file
 
@@ -64,7 +67,7 @@ def kept(model: Any, source: str, fetch: Fetch) -> Model:
         source: where it was saved, for messages.
 
     Raises:
-        NotAPresetError: it describes no model.
+        NotAPresetError: it describes no model, or one that this release refuses to open.
         DamagedModelError: what was fetched is not what was saved.
     """
     if not _is_described(model):
@@ -100,7 +103,13 @@ def _put(model: dict[str, Any], place: Path, source: str, fetch: Fetch) -> None:
     fresh = Path(tempfile.mkdtemp(prefix=".loading-", dir=place.parent))
     try:
         fetch(fresh, {name: file["size"] for name, file in model["files"].items()})
-        if not _is_intact(fresh, model):
+        try:
+            is_what_was_saved = _matches(fresh, model)
+        except NotAPresetError as error:
+            # The temporary folder of the message is removed below.
+            came, remedy = (text.replace(str(fresh), source) for text in (error.came, error.remedy))
+            raise NotAPresetError(came, error.expected, remedy) from error
+        if not is_what_was_saved:
             raise DamagedModelError(
                 f"The model in {source} is not what was saved",
                 f"files with the content hash {model['hash']}",
@@ -139,9 +148,28 @@ def _is_sha256(value: Any) -> bool:
 def _is_intact(folder: Path, model: dict[str, Any]) -> bool:
     """Whether the folder holds the model of this hash and every file as it was saved; each byte is read."""
     try:
+        return _matches(folder, model)
+    except NotAPresetError:
+        return False
+
+
+def _matches(folder: Path, model: dict[str, Any]) -> bool:
+    """As :func:`_is_intact`. Raises NotAPresetError where every file is as it was saved, and is refused."""
+    try:
         for name, file in model["files"].items():
             if sha256_of(folder / inside(name)) != file["sha256"]:
                 return False
-        return open_folder(folder).content_hash == model["hash"]
-    except (NotAPresetError, DamagedModelError, OSError):
+        opened = open_folder(folder)
+    except (DamagedModelError, OSError):
         return False
+    return opened.content_hash == model["hash"] or _has_earlier_hash(opened, model)
+
+
+def _has_earlier_hash(opened: Model, model: dict[str, Any]) -> bool:
+    """Whether an earlier release, whose content hash left out some settings, saved exactly these files.
+
+    A file that it did not save could hold settings that this hash says nothing about.
+    """
+    if not isinstance(opened, Preset) or opened.files_hash != model["hash"]:
+        return False
+    return {name for name, _ in files_of(opened)} - set(FOUND_OUT) <= model["files"].keys()

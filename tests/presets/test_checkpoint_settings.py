@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from sparkxlmr.errors import NotAPresetError, SparkxlmrError
+from sparkxlmr.presets import hugging_face_tokenizer
 from sparkxlmr.presets.config import AlbertConfig, BackboneConfig
 from sparkxlmr.presets.contents import Contents
 from sparkxlmr.presets.hugging_face_export import export_checkpoint
@@ -122,6 +123,41 @@ def test_a_token_of_two_files_has_one_id(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(document), "utf-8")
     with pytest.raises(NotAPresetError, match=r"gives the token '<user>' the id 403, .* 402"):
         described(tmp_path, "xlm_roberta")
+
+
+ORDINARY = {"xlm_roberta": ("<s>", "<pad>", "</s>", "<unk>"), "albert": ("<pad>", "<unk>", "[CLS]", "[SEP]")}
+MASKS = {"xlm_roberta": ("<mask>", 401), "albert": ("[MASK]", 4)}
+
+
+def ordinary_checkpoint(family: str, fixtures: Path, folder: Path, mask_id: int) -> Path:
+    """A classifier whose ``tokenizer_config.json`` lists the family's tokens, as transformers saves it."""
+    shutil.copytree(fixtures / "hugging_face" / GOLDENS[family], folder)
+    shutil.copy(fixtures / "hugging_face" / PEERS["FOLDERS"][family] / PEERS["MODELS"][family], folder)
+    mask = PEERS["token"](MASKS[family][0], special=True, lstrip=True)
+    tokens = [PEERS["token"](text, special=True) for text in ORDINARY[family]]
+    decoder = {**{str(i): token for i, token in enumerate(tokens)}, str(mask_id): mask}
+    (folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_opening_an_ordinary_checkpoint_does_not_read_its_vocabulary(family, fixtures, tmp_path, monkeypatch):
+    folder = ordinary_checkpoint(family, fixtures, tmp_path / "checkpoint", MASKS[family][1])
+    read = []
+    monkeypatch.setattr(
+        hugging_face_tokenizer, "tokenizer_for", lambda *given: read.append(given) or tokenizer_for(*given)
+    )
+    preset = Preset.open(folder)
+    assert read == []
+    assert preset.tokenizer_settings.keys().isdisjoint({"added_tokens"})
+    assert preset.text_tokenizer().mask_id == MASKS[family][1]
+
+
+def test_mask_with_another_id_than_in_the_vocabulary_is_refused(fixtures, tmp_path):
+    preset = Preset.open(ordinary_checkpoint("xlm_roberta", fixtures, tmp_path / "checkpoint", 400))
+    for read in (preset.text_tokenizer, preset.contents):
+        with pytest.raises(NotAPresetError, match=r"'<mask>' the id 400.*401, its id in"):
+            read()
 
 
 def test_albert_files_that_normalize_differently_are_refused(tmp_path):
