@@ -10,7 +10,6 @@ symbolic link there.
 from __future__ import annotations
 
 import atexit
-import csv
 import logging
 import shutil
 import sys
@@ -32,6 +31,7 @@ from sparkxlmr.jobs.checked_input import (
     refused,
     same_columns,
 )
+from sparkxlmr.jobs.csv_copy import normalized_lines
 from sparkxlmr.jobs.formats import MAGIC, PARQUET_MAGIC, TEXT_FORMATS, compression_of, format_of
 from sparkxlmr.jobs.local_files import (
     STDIN,
@@ -305,7 +305,9 @@ def _copy(file: _File, folder: Path, root: Path | None, form: str) -> Path:
     name = name.replace(":", "-").lstrip("_.") or "file"
     if file.must_copy():
         name = f"{_without_compression(name)}.{form}"
-    target = folder.joinpath(*(part.replace(":", "-") for part in parents), name)
+    # Spark unescapes the value that a folder key=value gives to a column.
+    parts = (part.replace(":", "%3A" if "=" in part else "-") for part in parents)
+    target = folder.joinpath(*parts, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     count = 1
     while target.exists():
@@ -340,7 +342,6 @@ def _copy_text(file: _File, target: Path, form: str) -> None:
             for document in json_documents(source):
                 copy.write(document.text.replace("\n", " ") + "\n")
         elif form in TEXT_FORMATS - {"txt"}:
-            writer = csv.writer(copy, delimiter=file.separator, lineterminator="\n")
-            writer.writerows(row for _, row in csv_rows(source, file.separator))
+            copy.writelines(normalized_lines(source, file.separator))
         else:
             shutil.copyfileobj(source, copy, _CHUNK)

@@ -306,3 +306,16 @@ def test_check_local_copies_of_nested_columns_keep_names_and_nullability(tmp_pat
     found = pq.read_table(copy)
     assert found.schema.field("extra").type.value_field.equals(pa.field("element", pa.float32(), False))
     assert found["extra"].to_pylist() == [[1.5]]
+
+
+def test_check_local_copies_of_partitions_keep_the_value(write, tmp_path):
+    write("in/at=10:00/a.csv", "text\none\n")
+    (copy,) = check_local(str(tmp_path / "in")).files
+    assert Path(copy).parent.name == "at=10%3A00"
+
+
+def test_check_local_copies_of_csv_keep_quotes(write):
+    text = 'text,note\r\n"",\r\n\r\nsay "x, ""\r\n"a ""b""\r\nc",5" pipe\r\n,"d"'
+    (copy,) = check_local(write("wide.csv", text.encode("utf-16"))).files
+    rows = 'text,note\n"",\nsay "x, ""\n"a ""b""\r\nc",5" pipe\n,"d"\n'
+    assert Path(copy).read_bytes().decode() == rows
