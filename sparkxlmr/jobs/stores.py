@@ -81,6 +81,10 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def age(self, path: str) -> float:
+        """Seconds since the last change of a file or folder, not of what is in it."""
+        return time.time() - os.lstat(path).st_mtime
+
     def make_folder(self, path: str) -> None:
         """Create a folder and its parents."""
         os.makedirs(path, exist_ok=True)
@@ -188,6 +192,10 @@ class HadoopStore:
         if not self.exists(folder) or not self._fs.getFileStatus(self._path(folder)).isDirectory():
             return []
         return [str(status.getPath().getName()) for status in self._fs.listStatus(self._path(folder))]
+
+    def age(self, path: str) -> float:
+        """Seconds since the last change of a file or folder, not of what is in it."""
+        return time.time() - float(self._fs.getFileStatus(self._path(path)).getModificationTime()) / 1000
 
     def make_folder(self, path: str) -> None:
         """Create a folder and its parents."""
