@@ -9,11 +9,9 @@ symbolic link there.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +51,7 @@ from sparkxlmr.jobs.records import (
     json_line,
     separator_of,
 )
+from sparkxlmr.jobs.temporary import folders_removed, temporary_folder
 
 _log = logging.getLogger(__name__)
 _WILDCARDS = "\\[]{}*?"
@@ -86,16 +85,7 @@ def escaped(path: str) -> str:
     return "".join(f"\\{character}" if character in _WILDCARDS else character for character in path)
 
 
-def temporary_folder() -> Path:
-    """A new folder for copies, which is removed when the process ends.
-
-    A process that is killed leaves it behind.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="sparkxlmr-input-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
+@folders_removed(only_after_errors=True)
 def check_local(
     path: str, input_format: str | None = None, encoding: str | None = None, shown: str | None = None
 ) -> CheckedInput | None:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from sparkxlmr.errors import OutputError
 from sparkxlmr.jobs.exchange import Store
 from sparkxlmr.jobs.local_files import local_path
-from sparkxlmr.jobs.local_input import temporary_folder
 from sparkxlmr.jobs.storage import is_local_file_system, java_errors, reason_of
+from sparkxlmr.jobs.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
