@@ -1,6 +1,6 @@
 """The text of a CSV file with one kind of line end, its quotes as they are.
 
-Spark reads ``""`` as an empty string and nothing between two separators as null. A row that is parsed and
+A reader may tell ``""`` (an empty string) from nothing between two separators (null). A row that is parsed and
 written anew loses that difference, so only the line ends of rows are changed here.
 """
 
