@@ -1,7 +1,7 @@
 """The text of a CSV file with one kind of line end, its quotes as they are.
 
-A reader may tell ``""`` (an empty string) from nothing between two separators (null). A row that is parsed and
-written anew loses that difference, so only the line ends of rows are changed here.
+A reader may tell ``""`` (an empty string) from nothing between two separators (null). A row that is parsed
+and written anew loses that difference, so only the line ends of rows are changed here.
 """
 
 from __future__ import annotations

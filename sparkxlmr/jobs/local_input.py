@@ -30,7 +30,7 @@ from sparkxlmr.jobs.checked_input import (
     same_columns,
 )
 from sparkxlmr.jobs.csv_copy import normalized_lines
-from sparkxlmr.jobs.formats import MAGIC, PARQUET_MAGIC, TEXT_FORMATS, compression_of, format_of
+from sparkxlmr.jobs.formats import MAGIC, PARQUET_MAGIC, compression_of, format_of
 from sparkxlmr.jobs.local_files import (
     STDIN,
     LocalFiles,
@@ -62,13 +62,15 @@ _LONGEST_LINE = 64 << 20
 @dataclass
 class _File:
     """A file, what messages call it, and what its check found: the encoding of its text, a CSV header with
-    its separator, whether it must be copied, and to which Parquet schema."""
+    its separator and whether its rows end in several ways, whether it must be copied, to which Parquet schema.
+    """
 
     path: Path
     shown: str
     encoding: str = ""
     names: tuple[str, ...] = ()
     separator: str = ","
+    mixed_line_ends: bool = False
     copied: bool = False
     schema: Any = None
 
@@ -225,7 +227,8 @@ def _check_csv(file: _File, form: str) -> None:
         for _ in rows:
             pass
     # Spark looks for one kind of line end, and joins rows that end otherwise.
-    file.copied = file.copied or len(state.terminators) > 1
+    file.mixed_line_ends = len(state.terminators) > 1
+    file.copied = file.copied or file.mixed_line_ends
 
 
 def _check_json(file: _File) -> JsonDecoder:
@@ -331,7 +334,8 @@ def _copy_text(file: _File, target: Path, form: str) -> None:
         if form == "jsonl":
             for document in json_documents(source):
                 copy.write(document.text.replace("\n", " ") + "\n")
-        elif form in TEXT_FORMATS - {"txt"}:
+        elif file.mixed_line_ends:
             copy.writelines(normalized_lines(source, file.separator))
         else:
+            # Spark treats the line ends within quotes as in a file that is not copied.
             shutil.copyfileobj(source, copy, _CHUNK)

@@ -317,5 +317,7 @@ def test_check_local_copies_of_partitions_keep_the_value(write, tmp_path):
 def test_check_local_copies_of_csv_keep_quotes(write):
     text = 'text,note\r\n"",\r\n\r\nsay "x, ""\r\n"a ""b""\r\nc",5" pipe\r\n,"d"'
     (copy,) = check_local(write("wide.csv", text.encode("utf-16"))).files
-    rows = 'text,note\n"",\nsay "x, ""\n"a ""b""\r\nc",5" pipe\n,"d"\n'
+    assert Path(copy).read_bytes().decode() == text
+    (copy,) = check_local(write("mixed.csv", f"{text}\n1,2\n")).files
+    rows = 'text,note\n"",\nsay "x, ""\n"a ""b""\r\nc",5" pipe\n,"d"\n1,2\n'
     assert Path(copy).read_bytes().decode() == rows
