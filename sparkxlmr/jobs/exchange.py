@@ -18,6 +18,8 @@ from sparkxlmr.errors import OutputError
 
 _KINDS = ("unfinished", "replaced")
 _SUCCESS = "_SUCCESS"
+_SETTLED = 15 * 60.0
+"""Seconds without a change after which a result is no part of an exchange that another process is making."""
 
 
 class Store(Protocol):
@@ -40,6 +42,9 @@ class Store(Protocol):
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder; none where it is a file or missing."""
+
+    def age(self, path: str) -> float:
+        """Seconds since the last change of a file or folder, not of what is in it."""
 
     def make_folder(self, path: str) -> None:
         """Create a folder and its parents."""
@@ -176,7 +181,8 @@ def recover(store: Store, path: str) -> list[str]:
     """Finish or undo what a killed process left beside a path.
 
     A result that was to take the place of another one and is complete takes it now; else the earlier one
-    returns. Unfinished results are removed where no other process can be writing them.
+    returns. Unfinished results are removed where no other process can be writing them. Where the store has no
+    lock, an exchange whose results are younger than 15 minutes is left alone: it may be in progress.
 
     Returns:
         A line for each thing that was done, for the user.
@@ -192,12 +198,26 @@ def recover(store: Store, path: str) -> list[str]:
     lines = []
     for token, kinds in sorted(left.items()):
         unfinished, replaced = (store.join(parent, hidden_name(name, token, kind)) for kind in _KINDS)
-        if "replaced" in kinds:
+        if "replaced" in kinds and not _is_settled(store, unfinished, replaced):
+            lines.append(
+                f"{replaced} is an earlier result of {path}, which another run replaces now or was killed at:"
+                f" it is left alone until the new one, {unfinished}, is {_SETTLED / 60:.0f} minutes old."
+            )
+        elif "replaced" in kinds:
             lines.append(_finish_exchange(store, path, unfinished, replaced, "unfinished" in kinds))
         elif store.exclusive:
             store.delete(unfinished)
             lines.append(f"Removed {unfinished}, which a killed run left unfinished.")
     return lines
+
+
+def _is_settled(store: Store, unfinished: str, replaced: str) -> bool:
+    """Whether no running process can be between the two renames of an exchange, which follow directly on the
+    last file of the new result."""
+    if store.exclusive:
+        return True
+    paths = (replaced, unfinished, store.join(unfinished, _SUCCESS))
+    return all(store.age(path) >= _SETTLED for path in paths if store.exists(path))
 
 
 def _finish_exchange(store: Store, path: str, unfinished: str, replaced: str, has_new: bool) -> str:

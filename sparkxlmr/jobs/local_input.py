@@ -9,12 +9,9 @@ symbolic link there.
 
 from __future__ import annotations
 
-import atexit
-import csv
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +29,8 @@ from sparkxlmr.jobs.checked_input import (
     refused,
     same_columns,
 )
-from sparkxlmr.jobs.formats import MAGIC, PARQUET_MAGIC, TEXT_FORMATS, compression_of, format_of
+from sparkxlmr.jobs.csv_copy import normalized_lines
+from sparkxlmr.jobs.formats import MAGIC, PARQUET_MAGIC, compression_of, format_of
 from sparkxlmr.jobs.local_files import (
     STDIN,
     LocalFiles,
@@ -53,6 +51,7 @@ from sparkxlmr.jobs.records import (
     json_line,
     separator_of,
 )
+from sparkxlmr.jobs.temporary import folders_removed, temporary_folder
 
 _log = logging.getLogger(__name__)
 _WILDCARDS = "\\[]{}*?"
@@ -63,13 +62,15 @@ _LONGEST_LINE = 64 << 20
 @dataclass
 class _File:
     """A file, what messages call it, and what its check found: the encoding of its text, a CSV header with
-    its separator, whether it must be copied, and to which Parquet schema."""
+    its separator and whether its rows end in several ways, whether it must be copied, to which Parquet schema.
+    """
 
     path: Path
     shown: str
     encoding: str = ""
     names: tuple[str, ...] = ()
     separator: str = ","
+    mixed_line_ends: bool = False
     copied: bool = False
     schema: Any = None
 
@@ -86,16 +87,7 @@ def escaped(path: str) -> str:
     return "".join(f"\\{character}" if character in _WILDCARDS else character for character in path)
 
 
-def temporary_folder() -> Path:
-    """A new folder for copies, which is removed when the process ends.
-
-    A process that is killed leaves it behind.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="sparkxlmr-input-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
+@folders_removed(only_after_errors=True)
 def check_local(
     path: str, input_format: str | None = None, encoding: str | None = None, shown: str | None = None
 ) -> CheckedInput | None:
@@ -235,7 +227,8 @@ def _check_csv(file: _File, form: str) -> None:
         for _ in rows:
             pass
     # Spark looks for one kind of line end, and joins rows that end otherwise.
-    file.copied = file.copied or len(state.terminators) > 1
+    file.mixed_line_ends = len(state.terminators) > 1
+    file.copied = file.copied or file.mixed_line_ends
 
 
 def _check_json(file: _File) -> JsonDecoder:
@@ -305,7 +298,9 @@ def _copy(file: _File, folder: Path, root: Path | None, form: str) -> Path:
     name = name.replace(":", "-").lstrip("_.") or "file"
     if file.must_copy():
         name = f"{_without_compression(name)}.{form}"
-    target = folder.joinpath(*(part.replace(":", "-") for part in parents), name)
+    # Spark unescapes the value that a folder key=value gives to a column.
+    parts = (part.replace(":", "%3A" if "=" in part else "-") for part in parents)
+    target = folder.joinpath(*parts, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     count = 1
     while target.exists():
@@ -339,8 +334,8 @@ def _copy_text(file: _File, target: Path, form: str) -> None:
         if form == "jsonl":
             for document in json_documents(source):
                 copy.write(document.text.replace("\n", " ") + "\n")
-        elif form in TEXT_FORMATS - {"txt"}:
-            writer = csv.writer(copy, delimiter=file.separator, lineterminator="\n")
-            writer.writerows(row for _, row in csv_rows(source, file.separator))
+        elif file.mixed_line_ends:
+            copy.writelines(normalized_lines(source, file.separator))
         else:
+            # Spark treats the line ends within quotes as in a file that is not copied.
             shutil.copyfileobj(source, copy, _CHUNK)

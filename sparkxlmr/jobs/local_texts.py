@@ -16,6 +16,7 @@ from sparkxlmr.jobs.checked_input import CheckedInput, refused
 from sparkxlmr.jobs.local_files import open_text
 from sparkxlmr.jobs.local_input import check_local
 from sparkxlmr.jobs.records import RecordError, csv_rows, header_names, json_documents, separator_of
+from sparkxlmr.jobs.temporary import folders_removed
 from sparkxlmr.presets.files import sha256_of, sha256_of_files
 
 Row = dict[str, Any]
@@ -32,6 +33,7 @@ class LocalTexts:
     sha256: str
 
 
+@folders_removed()
 def read_texts(
     path: str,
     columns: Sequence[str] = ("text",),

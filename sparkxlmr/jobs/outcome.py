@@ -111,9 +111,11 @@ def process_seconds() -> float:
             ticks = int(file.read().rpartition(")")[2].split()[19])
         with open("/proc/uptime", encoding="ascii") as file:
             uptime = float(file.read().split()[0])
-        return max(uptime - ticks / os.sysconf("SC_CLK_TCK"), 0.0)
+        age = uptime - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
-        return time.perf_counter() - _IMPORTED
+        age = 0.0
+    # In a container /proc/uptime may be the container's own, which is less than the process' start.
+    return age if age > 0 else time.perf_counter() - _IMPORTED
 
 
 def readable(error: BaseException) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,18 @@ from sparkxlmr.errors import InputError
 
 
 def schema_of(path: Path) -> Any:
-    """The Arrow schema of a Parquet file; raises InputError where it is none."""
+    """The Arrow schema of a Parquet file; raises InputError where it is none.
+
+    An INT96 timestamp, which pyarrow shows as local nanoseconds, is an instant in microseconds here, as Spark
+    writes and reads it.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_schema(path)
+        with pq.ParquetFile(path) as file:
+            leaves = (file.schema.column(i).physical_type for i in range(len(file.schema)))
+            return pa.schema([f.with_type(_with_instants(f.type, leaves)) for f in file.schema_arrow])
     except (OSError, pa.ArrowException) as error:
         raise InputError(
             f"{path} cannot be read as parquet: {error}", "a parquet file", "check the file"
@@ -81,13 +87,47 @@ def _for_spark(kind: Any, within: bool = False) -> Any:
         return pa.string()
     if types.is_timestamp(kind) and within and kind.unit == "ns":
         return pa.timestamp("us", kind.tz)
-    if types.is_list(kind) or types.is_large_list(kind):
-        return pa.list_(_for_spark(kind.value_type, True))
-    if types.is_map(kind):
-        return pa.map_(kind.key_type, _for_spark(kind.item_type, True))
+    return _with_children(kind, lambda child: _for_spark(child, True))
+
+
+def _with_instants(kind: Any, leaves: Iterator[str]) -> Any:
+    """The type with its INT96 timestamps as instants; ``leaves`` are the physical types of what follows."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        _with_instants(kind.storage_type, leaves)
+        return kind
+    if pa.types.is_nested(kind):
+        return _with_children(kind, lambda child: _with_instants(child, leaves))
+    return pa.timestamp("us", "UTC") if next(leaves) == "INT96" else kind
+
+
+def _with_children(kind: Any, convert: Callable[[Any], Any]) -> Any:
+    """A nested type with each child converted in order; the same object where none changes.
+
+    The names and the nullability of the children are part of the type, and stay.
+    """
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        old = [kind.value_field]
+    elif types.is_map(kind):
+        old = [kind.key_field, kind.item_field]
+    elif types.is_struct(kind):
+        old = list(kind)
+    else:
+        return kind
+    new = [field.with_type(convert(field.type)) for field in old]
+    if all(one.type.equals(other.type) for one, other in zip(old, new, strict=True)):
+        return kind
     if types.is_struct(kind):
-        return pa.struct([field.with_type(_for_spark(field.type, True)) for field in kind])
-    return kind
+        return pa.struct(new)
+    if types.is_map(kind):
+        return pa.map_(*new, keys_sorted=kind.keys_sorted)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(new[0], kind.list_size)
+    return pa.large_list(new[0]) if types.is_large_list(kind) else pa.list_(new[0])
 
 
 def copy(source: Path, target: Path, schema: Any) -> None:
@@ -99,7 +139,9 @@ def copy(source: Path, target: Path, schema: Any) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(source) as file, pq.ParquetWriter(target, schema) as writer:
+    # INT96 reaches farther than nanoseconds do in 64 bits: read as microseconds, no date changes.
+    file = pq.ParquetFile(source, coerce_int96_timestamp_unit="us")
+    with file, pq.ParquetWriter(target, schema) as writer:
         for batch in file.iter_batches():
             try:
                 writer.write_table(pa.Table.from_batches([batch]).cast(schema))

@@ -234,17 +234,28 @@ class JsonDecoder:
 
         Raises:
             json.JSONDecodeError: no JSON, or the text ends too early.
-            RecordError: another value than an object, an empty key, or one that is there twice.
+            RecordError: another value than an object, an empty key, or one that is there twice; a number of
+                more digits, or objects and arrays deeper within another, than can be read.
         """
         self._found_empty = False
         try:
             value, end = self._decoder.raw_decode(text, at)
+            if self._found_empty:
+                self._note_empty(value, (), line)
         except _RefusedKeyError as error:
             raise RecordError(line, str(error), "rename or remove it") from error
+        except json.JSONDecodeError:
+            raise
+        except ValueError as error:  # what int() raises
+            raise RecordError(
+                line, "a number has too many digits", "write it as a string, in quotes"
+            ) from error
+        except RecursionError as error:
+            raise RecordError(
+                line, "objects or arrays are nested too deeply", "remove the column, or write it as a string"
+            ) from error
         if not isinstance(value, dict):
             raise RecordError(line, f"{text[at:end]:.40} where an object is expected", _JSON_FIX)
-        if self._found_empty:
-            self._note_empty(value, (), line)
         if not self.keys.keys() >= value.keys():
             self.keys.update(dict.fromkeys(value))
         return value, end

@@ -45,7 +45,8 @@ def print_summary(
         title: what the labels are.
         without_text: documents without a label that have no text either.
     """
-    rate = f": {documents / seconds:,.0f} {things} a second" if documents >= _LEAST_FOR_RATE else ""
+    has_rate = documents >= _LEAST_FOR_RATE and seconds > 0
+    rate = f": {documents / seconds:,.0f} {things} a second" if has_rate else ""
     print(f"{documents:,} {things} in {seconds:,.1f} s, the start of Spark and loading included{rate}.")
     rows = [(label, count) for label, count in labels if label is not None]
     without = sum(count for label, count in labels if label is None)

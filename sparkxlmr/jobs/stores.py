@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from sparkxlmr.errors import OutputError
 from sparkxlmr.jobs.exchange import Store
 from sparkxlmr.jobs.local_files import local_path
-from sparkxlmr.jobs.local_input import temporary_folder
 from sparkxlmr.jobs.storage import is_local_file_system, java_errors, reason_of
+from sparkxlmr.jobs.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -80,6 +80,10 @@ class LocalStore:
             return os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def age(self, path: str) -> float:
+        """Seconds since the last change of a file or folder, not of what is in it."""
+        return time.time() - os.lstat(path).st_mtime
 
     def make_folder(self, path: str) -> None:
         """Create a folder and its parents."""
@@ -188,6 +192,10 @@ class HadoopStore:
         if not self.exists(folder) or not self._fs.getFileStatus(self._path(folder)).isDirectory():
             return []
         return [str(status.getPath().getName()) for status in self._fs.listStatus(self._path(folder))]
+
+    def age(self, path: str) -> float:
+        """Seconds since the last change of a file or folder, not of what is in it."""
+        return time.time() - float(self._fs.getFileStatus(self._path(path)).getModificationTime()) / 1000
 
     def make_folder(self, path: str) -> None:
         """Create a folder and its parents."""

@@ -31,6 +31,7 @@ from sparkxlmr.jobs.tables import (
     read_written,
     write_table,
 )
+from sparkxlmr.jobs.temporary import folders_removed, remove_folders
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -102,7 +103,8 @@ def run_job(
     frame: DataFrame | None = None,
     checked: CheckedInput | None = None,
 ) -> Summary:
-    """Run the job. A ``frame`` is the input, where it was read already; ``checked``, where it was checked.
+    """Run the job. A ``frame`` is the input, where it was read already; ``checked``, where it was checked:
+    the copies that were made of it are removed.
 
     The output is a folder in Spark's way, and appears when it is complete.
 
@@ -121,8 +123,12 @@ def run_job(
     except KeyboardInterrupt as error:
         left = f"{options.output} is complete" if placed.done else "nothing was written"
         raise outcome.Interrupted(left) from error
+    finally:
+        if checked is not None:
+            remove_folders((*checked.files, *checked.sources))
 
 
+@folders_removed()
 def _run(
     spark: SparkSession,
     options: TableOptions,

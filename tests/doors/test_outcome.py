@@ -161,3 +161,12 @@ def test_process_seconds_count_from_the_start_of_the_process():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert float(done.stdout) >= (0.25 if sys.platform == "linux" else 0)
+
+
+def test_process_seconds_uptime_of_container_counts_from_import(monkeypatch):
+    def opened(path, **options):
+        content = f"1 (python) {'1000000 ' * 20}" if path == "/proc/self/stat" else "5.0 5.0"
+        return io.StringIO(content)
+
+    monkeypatch.setattr(outcome, "open", opened, raising=False)
+    assert outcome.process_seconds() > 0

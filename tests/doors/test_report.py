@@ -55,6 +55,11 @@ def test_summary_of_a_small_input_has_no_rate(capsys):
     assert "a second" not in capsys.readouterr().out
 
 
+def test_print_summary_zero_seconds_has_no_rate(capsys):
+    report.print_summary(20_000, 0.0, [("eng_Latn", 20_000)])
+    assert "a second" not in capsys.readouterr().out
+
+
 def test_summary_on_an_ascii_console_draws_ascii_bars(monkeypatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stream)

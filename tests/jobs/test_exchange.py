@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from pathlib import Path
 
@@ -155,6 +156,23 @@ def test_replacing_without_locks_keeps_both_results(tmp_path):
     assert sorted(content(tmp_path).values()) == ["mine", "other"]
     # It may be the folder of a running process: only its owner removes it.
     assert recover(UnlockedStore(), str(out)) == []
+
+
+@pytest.mark.parametrize("recent", [".out.0123abcd.unfinished", ".out.0123abcd.unfinished/_SUCCESS"])
+def test_recover_without_locks_leaves_recent_exchange_alone(tmp_path, recent):
+    old, new = (tmp_path / f".out.0123abcd.{kind}" for kind in ("replaced", "unfinished"))
+    result(old, "old")
+    result(new, "new")
+    for path in (new / "_SUCCESS", new, old):
+        os.utime(path, (0, 0))
+    os.utime(tmp_path / recent)
+    before = content(tmp_path)
+    (line,) = recover(UnlockedStore(), str(tmp_path / "out"))
+    assert "is 15 minutes old" in line
+    assert content(tmp_path) == before
+    os.utime(tmp_path / recent, (0, 0))
+    assert "the new result is there now" in recover(UnlockedStore(), str(tmp_path / "out"))[0]
+    assert content(tmp_path) == {"out": "new"}
 
 
 def test_a_failed_block_leaves_the_earlier_result(tmp_path):

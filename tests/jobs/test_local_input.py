@@ -247,3 +247,77 @@ def test_find_files_names_what_may_not_be_read(tmp_path, monkeypatch):
 def test_find_files_takes_devices_for_streams():
     assert find_files("/dev/stdin").streams
     assert find_files("-").streams
+
+
+def _write_int96(path: Path, more: pa.Table | None = None) -> None:
+    instants = pa.array([0, 1_500_000], pa.timestamp("us", "UTC"))
+    nested = pa.StructArray.from_arrays([instants], ["at"])
+    table = pa.table({"text": ["one", "two"], "at": instants, "event": nested})
+    for name in more.column_names if more is not None else ():
+        table = table.append_column(name, more[name])
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True, store_schema=False)
+
+
+def test_check_local_int96_timestamps_are_not_nanoseconds(tmp_path):
+    path = tmp_path / "spark.parquet"
+    _write_int96(path)
+    assert pq.ParquetFile(path).schema.column(1).physical_type == "INT96"
+    checked = check_local(str(path))
+    assert (dict(checked.nanoseconds), checked.files) == ({}, (str(path),))
+
+
+def test_check_local_copies_int96_timestamps_as_instants(tmp_path):
+    path = tmp_path / "spark.parquet"
+    _write_int96(path, pa.table({"score": pa.array([0.5, 1.5], pa.float16())}))
+    checked = check_local(str(path))
+    (copy,) = checked.files
+    found = pq.read_table(copy)
+    assert copy != str(path)
+    assert not checked.nanoseconds
+    instants = pa.timestamp("us", "UTC")
+    assert found.schema.field("at").type == instants
+    assert found.schema.field("event").type == pa.struct([("at", instants)])
+    assert found["at"].cast(pa.int64()).to_pylist() == [0, 1_500_000]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.map_(pa.string(), pa.int64()),
+        pa.list_(pa.field("item", pa.int64(), nullable=False)),
+        pa.large_list(pa.int64()),
+        pa.list_(pa.int64(), 2),
+        pa.struct([pa.field("a", pa.map_(pa.string(), pa.list_(pa.int64())), nullable=False)]),
+    ],
+)
+def test_check_local_nested_columns_that_spark_reads_are_not_copied(tmp_path, kind):
+    path = tmp_path / "nested.parquet"
+    schema = pa.schema([("text", pa.string()), ("extra", kind)])
+    pq.write_table(schema.empty_table(), path)
+    assert check_local(str(path)).files == (str(path),)
+
+
+def test_check_local_copies_of_nested_columns_keep_names_and_nullability(tmp_path):
+    path = tmp_path / "nested.parquet"
+    inner = pa.list_(pa.field("element", pa.float16(), nullable=False))
+    table = pa.table({"text": ["one"], "extra": pa.array([[1.5]], inner)})
+    pq.write_table(table, path, use_compliant_nested_type=False)
+    (copy,) = check_local(str(path)).files
+    found = pq.read_table(copy)
+    assert found.schema.field("extra").type.value_field.equals(pa.field("element", pa.float32(), False))
+    assert found["extra"].to_pylist() == [[1.5]]
+
+
+def test_check_local_copies_of_partitions_keep_the_value(write, tmp_path):
+    write("in/at=10:00/a.csv", "text\none\n")
+    (copy,) = check_local(str(tmp_path / "in")).files
+    assert Path(copy).parent.name == "at=10%3A00"
+
+
+def test_check_local_copies_of_csv_keep_quotes(write):
+    text = 'text,note\r\n"",\r\n\r\nsay "x, ""\r\n"a ""b""\r\nc",5" pipe\r\n,"d"'
+    (copy,) = check_local(write("wide.csv", text.encode("utf-16"))).files
+    assert Path(copy).read_bytes().decode() == text
+    (copy,) = check_local(write("mixed.csv", f"{text}\n1,2\n")).files
+    rows = 'text,note\n"",\nsay "x, ""\n"a ""b""\r\nc",5" pipe\n,"d"\n1,2\n'
+    assert Path(copy).read_bytes().decode() == rows

@@ -137,6 +137,8 @@ def test_json_documents_read_every_layout(text):
         ('{"a":\n "x', 2, "Unterminated"),
         ('{"": 1}', 1, "a key is empty"),
         ('{"a": {"b": 1, "b": 2}}', 1, "'b' is there twice"),
+        pytest.param('{"a": 1}\n{"a": ' + "9" * 5000 + "}", 2, "too many digits", id="digits"),
+        pytest.param('{"a": 1}\n{"a": ' + "[" * 200_000 + "]" * 200_000 + "}", 2, "too deeply", id="depth"),
     ],
 )
 def test_json_documents_refuse_what_is_not_exact(text, line, problem):
