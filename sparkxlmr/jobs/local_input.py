@@ -61,8 +61,8 @@ _LONGEST_LINE = 64 << 20
 
 @dataclass
 class _File:
-    """A file, its name in messages, and what its check found: the encoding of its text, a CSV header with its
-    separator and whether its rows end in several ways, whether it must be copied, and to which Parquet schema.
+    """A file, what messages call it, and what its check found: the encoding of its text, a CSV header with
+    its separator and whether its line ends differ, whether it must be copied, and to which Parquet schema.
     """
 
     path: Path
