@@ -31,6 +31,24 @@ def is_called(preprocessor: Any) -> bool:
     return not isinstance(preprocessor, Preprocessor) or type(preprocessor).call not in _OWN_CALLS
 
 
+def check_fits(preprocessor: Preprocessor, backbone: Any) -> None:
+    """Raise SettingError for a preprocessor of another family or of longer texts than the encoder reads."""
+    if preprocessor.tokenizer.family != backbone.family:
+        raise SettingError(
+            f"The preprocessor is a {type(preprocessor).__name__} with a "
+            f"{type(preprocessor.tokenizer).__name__}",
+            f"one for a {type(backbone).__name__}",
+            "set the preprocessor of the encoder's family",
+        )
+    kept, most = preprocessor.sequence_length, backbone.max_sequence_length
+    if kept > most:
+        raise SettingError(
+            f"The preprocessor keeps {kept} ids of a text (sequence_length)",
+            f"at most {most}, the encoder's max_sequence_length",
+            f"set preprocessor.sequence_length = {most}",
+        )
+
+
 def check_segments(texts: Texts, backbone: Any) -> None:
     """Raise InputError where samples have more segments than the encoder has rows to embed them."""
     most = getattr(backbone, "num_segments", len(texts))
@@ -103,9 +121,10 @@ class CalledPreprocessor:
             found = self.preprocessor(x)
             if not isinstance(found, tuple):
                 found = (found, y, sample_weight)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(found)
-        x = {name: _as_array(part) for name, part in x.items()} if isinstance(x, Mapping) else x
-        return x, _as_array(y), _as_array(sample_weight)
+        made, y, sample_weight = keras.utils.unpack_x_y_sample_weight(found)
+        if isinstance(made, Mapping):
+            made = {name: _as_array(part) for name, part in made.items()}
+        return made, _as_array(y), _as_array(sample_weight)
 
 
 def _as_array(value: Any) -> Any:

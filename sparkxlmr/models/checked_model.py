@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 
 from sparkxlmr.errors import InputError, SettingError
 from sparkxlmr.models.batches import FirstError, is_tf_dataset

@@ -19,9 +19,15 @@ from sparkxlmr.models.batches import (
     map_texts,
     new_seed,
 )
-from sparkxlmr.models.called_preprocessor import CalledPreprocessor, LimitedPreprocessor, is_called
+from sparkxlmr.models.called_preprocessor import (
+    CalledPreprocessor,
+    LimitedPreprocessor,
+    check_fits,
+    is_called,
+)
 from sparkxlmr.models.checked_model import CheckedModel
 from sparkxlmr.models.input_checks import as_labels, check_size
+from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.streams import is_foreign_loader, is_stream, prepared
 from sparkxlmr.models.texts import Texts, as_texts, is_text
 
@@ -225,15 +231,10 @@ class RawTextModel(CheckedModel):
         ``needs_labels`` is whether samples without labels are refused, where it is called.
         """
         assert self.preprocessor is not None
+        if isinstance(self.preprocessor, Preprocessor):
+            check_fits(self.preprocessor, self.backbone)
         if is_called(self.preprocessor):
             return CalledPreprocessor(self.preprocessor, self._checked_result, needs_labels)
-        kept, most = self.preprocessor.sequence_length, self.backbone.max_sequence_length
-        if kept > most:
-            raise SettingError(
-                f"The preprocessor keeps {kept} ids of a text (sequence_length)",
-                f"at most {most}, the encoder's max_sequence_length",
-                f"set preprocessor.sequence_length = {most}",
-            )
         return LimitedPreprocessor(self.preprocessor, self.backbone)
 
     def _learn(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparkxlmr.errors import InputError
+from sparkxlmr.errors import InputError, SettingError
 
 from .conftest import SENTENCES
 
@@ -107,3 +107,58 @@ def test_called_preprocessor_converts_text_labels(families):
         model.fit(SENTENCES, NAMES, sample_weight=np.ones(3), verbose=0)
     with pytest.raises(InputError, match="no labels"):
         model.fit(SENTENCES, verbose=0)
+
+
+def test_preprocessor_longer_than_the_encoder_reads(families):
+    """Whether or not the subclass has its own ``call``."""
+    family = families["xlm_roberta"]
+
+    class Own(family.named("TextClassifierPreprocessor")):
+        def call(self, x, y=None, sample_weight=None):
+            return super().call(list(x), y, sample_weight)
+
+    model = family.classifier()
+    for preprocessor in (family.preprocessor("TextClassifier"), Own(family.tokenizer(), 40)):
+        model.preprocessor = preprocessor
+        assert model.predict(SENTENCES, verbose=0).shape == (4, 3)
+        preprocessor.sequence_length = 41
+        with pytest.raises(SettingError, match="keeps 41 ids"):
+            model.predict(SENTENCES, verbose=0)
+
+
+@pytest.mark.parametrize("length", [None, "8", "a", -1, 0, 2.5, True])
+def test_sequence_length_that_is_invalid(families, length):
+    family = families["xlm_roberta"]
+    preprocessor = family.preprocessor("TextClassifier")
+    with pytest.raises(SettingError, match="sequence_length is"):
+        preprocessor.sequence_length = length
+    assert preprocessor.sequence_length == 40
+    if length is not None:
+        with pytest.raises(SettingError, match="sequence_length is"):
+            family.named("Tokenizer")(family.proto, sequence_length=length)
+
+
+def test_preprocessor_settings_are_checked_when_set(families):
+    preprocessor = families["xlm_roberta"].preprocessor("TextClassifier")
+    with pytest.raises(SettingError, match="at least 4"):
+        preprocessor.sequence_length = 3
+    with pytest.raises(SettingError, match="truncate"):
+        preprocessor.truncate = "longest"
+    preprocessor.sequence_length = np.int64(8)
+    assert preprocessor(SENTENCES)["token_ids"].shape == (4, 8)
+
+
+def test_tokenizer_of_another_family_is_refused(families):
+    """Its ids would be those of other tokens."""
+    for one, other in (("xlm_roberta", "albert"), ("albert", "xlm_roberta")):
+        for kind in ("TextClassifierPreprocessor", "MaskedLMPreprocessor"):
+            with pytest.raises(SettingError, match="of another family"):
+                families[one].named(kind)(families[other].tokenizer())
+    model = families["xlm_roberta"].classifier()
+    model.preprocessor = families["albert"].preprocessor("TextClassifier")
+    with pytest.raises(SettingError, match="one for a XLMRobertaBackbone"):
+        model.predict(SENTENCES, verbose=0)
+    model.preprocessor = families["xlm_roberta"].preprocessor("TextClassifier")
+    model.preprocessor.tokenizer = families["albert"].tokenizer()
+    with pytest.raises(SettingError, match="one for a XLMRobertaBackbone"):
+        model.predict(SENTENCES, verbose=0)
