@@ -163,11 +163,12 @@ def holds_texts(dataset: Any) -> bool:
     return all(getattr(spec, "dtype", None) == "string" for spec in keras.tree.flatten(x))
 
 
-def map_texts(dataset: Any, samples: Samples, seed: int | None) -> Any:
+def map_texts(dataset: Any, samples: Samples, seed: int | None, converts_labels: bool = False) -> Any:
     """A ``tf.data.Dataset`` of batches of texts as one of what the model is fed.
 
     Its elements are batches of strings (or tuples of two for pairs), with labels and weights where the model
-    takes them, as keras-hub expects them. ``seed`` as in :class:`TextBatches`.
+    takes them, as keras-hub expects them. ``seed`` as in :class:`TextBatches`. ``converts_labels`` is whether
+    ``samples`` accepts text labels.
 
     Raises:
         InputError: the dataset is not batched.
@@ -188,11 +189,15 @@ def map_texts(dataset: Any, samples: Samples, seed: int | None) -> Any:
         columns = x if isinstance(x, tuple) else (x,)
         texts = tuple([text.decode("utf-8", "replace") for text in column] for column in columns)
         rng = np.random.default_rng((new_seed() if seed is None else seed, int(count)))
+        y = _decoded(y)
         return keras.tree.flatten(keras.utils.pack_x_y_sample_weight(*samples(texts, y, weight, rng)))
 
     # What comes out is learnt from two texts that were made up: tf.data asks before it reads.
     texts = tuple(["a"] for _ in keras.tree.flatten(parts[0]))
     y, weight = (None if part is None else _one_row(part) for part in parts[1:])
+    if converts_labels and getattr(parts[1], "dtype", None) == "string":
+        # Text labels cannot be made up: the preprocessor may know only those of the dataset.
+        y = next((_decoded(np.asarray(element[1])[:1]) for element in dataset.take(1)), y)
     made = keras.utils.pack_x_y_sample_weight(*samples(texts, y, weight, np.random.default_rng(0)))
     dtypes = [array.dtype for array in keras.tree.flatten(made)]
     shapes = [(None,) * array.ndim for array in keras.tree.flatten(made)]
@@ -277,6 +282,14 @@ def on_tensors(preprocess: Callable[[Any], Any], x: Any) -> Any:
     for tensor, array in zip(found, arrays, strict=True):
         tensor.set_shape(array.shape if single else (None, *array.shape[1:]))
     return keras.tree.pack_sequence_as(made, found)
+
+
+def _decoded(labels: Any) -> Any:
+    """Labels with ``str`` in place of the bytes that TensorFlow has for text."""
+    if getattr(labels, "dtype", None) != object:
+        return labels
+    texts = [part.decode("utf-8", "replace") if isinstance(part, bytes) else part for part in labels.flat]
+    return np.array(texts, dtype=object).reshape(labels.shape)
 
 
 def _one_row(spec: Any) -> np.ndarray:

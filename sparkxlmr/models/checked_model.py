@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 
 from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.models.batches import FirstError
+from sparkxlmr.models.batches import FirstError, is_tf_dataset
+from sparkxlmr.models.called_preprocessor import is_called
 from sparkxlmr.models.input_checks import (
     as_labels,
     check_class_indices,
@@ -106,33 +106,78 @@ class CheckedModel(keras.Model):
                 "set its preprocessor, or pass what one returns",
             )
 
-    def _checked_samples(self, texts: Texts, y: Any, sample_weight: Any) -> Any:
-        """The labels of raw texts, after a check of all three; see :meth:`_checked_labels`."""
+    def _checked_samples(
+        self, texts: Texts, y: Any, sample_weight: Any, follow: bool = True
+    ) -> tuple[Any, Any]:
+        """The labels and weights of raw texts, after a check of all three; see :meth:`_checked_labels`.
+
+        A preprocessor that is called may convert or make labels: only their number is checked here, and
+        :meth:`_checked_result` checks what it returns.
+        """
         if not texts[0]:
             raise InputError("There are no texts", "at least one", "check the inputs")
+        if is_called(self.preprocessor):
+            y, sample_weight = as_labels(y, any_dtype=True), as_labels(sample_weight, "weights")
+        else:
+            y, sample_weight = as_labels(y), self._checked_weights(sample_weight, follow)
         check_same_length(len(texts[0]), labels=y, sample_weights=sample_weight)
-        return y if self._makes_labels else self._checked_labels(y)
+        if not self._makes_labels and not is_called(self.preprocessor):
+            y = self._checked_labels(y, follow)
+        return y, sample_weight
 
-    def _checked_labels(self, y: Any) -> Any:
+    def _checked_result(
+        self, n: int, x: Any, y: Any = None, sample_weight: Any = None, needs_labels: bool = True
+    ) -> tuple[Any, Any, Any]:
+        """What a called preprocessor returned for ``n`` texts, after the checks of a user's own arrays."""
+        if not isinstance(x, Mapping):
+            raise InputError(
+                f"The preprocessor returned inputs of type {type(x).__name__}",
+                f"a dict with the keys {list(self.input)}",
+                "return what the encoder reads, by name",
+            )
+        self._check_inputs(x)
+        y, sample_weight = as_labels(y), self._checked_weights(sample_weight, follow=False)
+        rows = {name: x[name] for name in self.input}
+        for what, values in {**rows, "labels": y, "sample weights": sample_weight}.items():
+            if values is not None and len(values) != n:
+                raise InputError(
+                    f"The preprocessor returned {len(values)} rows of {what} for {n} texts",
+                    "one row for each text",
+                    "correct the preprocessor",
+                )
+        if needs_labels or y is not None:
+            y = self._checked_labels(y, follow=False)
+        return x, y, sample_weight
+
+    def _checked_labels(self, y: Any, follow: bool = True) -> Any:
         """The labels, after a check where the loss reads class indices and the training step is Keras' own.
 
         Class indices of the shape (..., 1) come back without the last axis: TensorFlow would trace a model
-        that is fed with both shapes anew, without a rank, which the losses cannot read.
+        that is fed with both shapes anew, without a rank, which the losses cannot read. ``follow`` as in
+        :meth:`_checked_weights`.
         """
         rank, ignored = self._label_rank(), reads_class_indices(getattr(self, "loss", None))[1]
         if rank is None:
-            self._follow_rank(None if y is None else np.ndim(y))
+            if follow:
+                self._follow_ranks(labels=y)
             return y
         if y is None:
             raise InputError("There are no labels", "one for each input", "pass them as y")
         check_class_indices(y, self.output_shape, ignored)
         return y if y.ndim == rank else y.reshape(y.shape[:-1])
 
-    def _checked_weights(self, sample_weight: Any) -> Any:
-        """Weights as an array, of the labels' rank where those are class indices."""
+    def _checked_weights(self, sample_weight: Any, follow: bool = True) -> Any:
+        """Weights as an array, of the labels' rank where those are class indices.
+
+        ``follow`` is False inside a data pipeline, where Keras uses the functions that
+        :meth:`_follow_ranks` may delete.
+        """
         weights, rank = as_labels(sample_weight, "weights"), self._label_rank()
         is_column = weights is not None and weights.ndim - 1 == rank and weights.shape[-1] == 1
-        return weights.reshape(weights.shape[:-1]) if is_column else weights
+        weights = weights.reshape(weights.shape[:-1]) if is_column else weights
+        if follow:
+            self._follow_ranks(weights=weights)
+        return weights
 
     def _label_rank(self) -> int | None:
         """The rank of class indices; None where the loss or the model's own training step reads others."""
@@ -141,15 +186,36 @@ class CheckedModel(keras.Model):
             return None
         return len(self.output_shape) - 1
 
-    def _follow_rank(self, rank: int | None) -> None:
-        """Forget traced functions where the labels of another loss have another rank than before."""
-        before = getattr(self, "_last_label_rank", None)
-        if rank is not None and before is not None and rank != before:
-            self.train_function = self.test_function = None
-        if rank is not None and rank != before:
-            self._last_label_rank = rank
+    def _follow_ranks(self, **parts: Any) -> None:
+        """Forget traced functions where labels or weights have another rank than before.
 
-    def _checked_batch(self, x: Any, y: Any, sample_weight: Any, has_labels: bool = True) -> Any:
+        TensorFlow would trace the same function for both ranks without a rank, which the losses cannot read.
+
+        Args:
+            parts: ``labels`` and ``weights``: arrays or specs of ``tf.data``; None is passed over.
+        """
+        before: dict[str, int] = getattr(self, "_last_ranks", {})
+        ranks = {}
+        for name, part in parts.items():
+            shape = getattr(part, "shape", None)
+            rank = getattr(shape, "rank", None if shape is None else len(shape))
+            if rank is not None:
+                ranks[name] = rank
+        if any(before.get(name, rank) != rank for name, rank in ranks.items()):
+            self.train_function = self.test_function = None
+        if any(before.get(name) != rank for name, rank in ranks.items()):
+            object.__setattr__(self, "_last_ranks", {**before, **ranks})  # Keras would wrap the dict
+
+    def _followed(self, data: Any) -> Any:
+        """The data that Keras is fed; a ``tf.data.Dataset`` after :meth:`_follow_ranks`."""
+        if is_tf_dataset(data):
+            _, y, weights = keras.utils.unpack_x_y_sample_weight(data.element_spec)
+            self._follow_ranks(labels=y, weights=weights)
+        return data
+
+    def _checked_batch(
+        self, x: Any, y: Any, sample_weight: Any, has_labels: bool = True, follow: bool = True
+    ) -> Any:
         """The labels of inputs that are no texts, after a check of both."""
         self._check_inputs(x)
-        return self._checked_labels(as_labels(y)) if has_labels else y
+        return self._checked_labels(as_labels(y), follow) if has_labels else y

@@ -15,8 +15,13 @@ import numpy as np
 from sparkxlmr.errors import InputError, SettingError
 
 
-def as_labels(values: Any, what: str = "labels") -> Any:
+def as_labels(values: Any, what: str = "labels", any_dtype: bool = False) -> Any:
     """Labels or weights as an array of numbers; None stays None.
+
+    Args:
+        values: a list or array.
+        what: the name in messages.
+        any_dtype: whether text is allowed, for a preprocessor that converts labels itself.
 
     Raises:
         InputError: a container without an order, text, or rows of different lengths.
@@ -33,7 +38,7 @@ def as_labels(values: Any, what: str = "labels") -> Any:
             f"a list or array of {what}",
             "pass one for each sample",
         )
-    if array.dtype.kind in "OSU":
+    if array.dtype.kind in "OSU" and not any_dtype:
         raise InputError(
             f"The {what} are of dtype {array.dtype}",
             "numbers, without missing values",

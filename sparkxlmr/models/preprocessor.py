@@ -46,7 +46,8 @@ class Preprocessor(PreprocessingLayer):
     :meth:`features` and :meth:`samples`, which pad no wider than needed.
 
     Raises:
-        SettingError: a ``sequence_length`` below 4, or an unknown ``truncate``.
+        SettingError: a tokenizer of another family, a ``sequence_length`` below 4, or an unknown
+            ``truncate``; the last two when the attributes are set, too.
 
     >>> name = "xlm_roberta_tiny_language_id"
     >>> preprocessor = TextClassifierPreprocessor.from_preset(name, sequence_length=8)
@@ -74,17 +75,17 @@ class Preprocessor(PreprocessingLayer):
                 f"a {self.tokenizer_cls.__name__}" if hasattr(self, "tokenizer_cls") else "a Tokenizer",
                 "pass one, or the result of Tokenizer.from_preset",
             )
-        if check_count("sequence_length", sequence_length) < 4:
+        expected = getattr(self, "tokenizer_cls", None)
+        if expected is not None and tokenizer.family != expected.family:
             raise SettingError(
-                f"sequence_length is {sequence_length}",
-                "at least 4, the special tokens of a pair",
-                "pass a larger number",
+                f"tokenizer is a {type(tokenizer).__name__}, of another family than {type(self).__name__}",
+                f"a {expected.__name__}",
+                "pass the tokenizer that the encoder was trained with, and the preprocessor of its family",
             )
-        check_truncate(truncate)
         self.tokenizer = tokenizer
         self._packer: MultiSegmentPacker | None = None
         self._packer_text: Any = None
-        self.sequence_length = int(sequence_length)
+        self.sequence_length = sequence_length
         self.truncate = truncate
 
     @property
@@ -94,7 +95,14 @@ class Preprocessor(PreprocessingLayer):
 
     @sequence_length.setter
     def sequence_length(self, value: int) -> None:
-        self.packer.sequence_length = value
+        count = check_count("sequence_length", value)
+        if count < 4:
+            raise SettingError(
+                f"sequence_length is {count}",
+                "at least 4, the special tokens of a pair",
+                "pass a larger number",
+            )
+        self.packer.sequence_length = count
 
     @property
     def truncate(self) -> str:
@@ -103,6 +111,7 @@ class Preprocessor(PreprocessingLayer):
 
     @truncate.setter
     def truncate(self, value: str) -> None:
+        check_truncate(value)
         self.packer.truncate = value
 
     @property

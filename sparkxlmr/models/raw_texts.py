@@ -19,9 +19,15 @@ from sparkxlmr.models.batches import (
     map_texts,
     new_seed,
 )
-from sparkxlmr.models.called_preprocessor import CalledPreprocessor, LimitedPreprocessor, is_called
+from sparkxlmr.models.called_preprocessor import (
+    CalledPreprocessor,
+    LimitedPreprocessor,
+    check_fits,
+    is_called,
+)
 from sparkxlmr.models.checked_model import CheckedModel
 from sparkxlmr.models.input_checks import as_labels, check_size
+from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.streams import is_foreign_loader, is_stream, prepared
 from sparkxlmr.models.texts import Texts, as_texts, is_text
 
@@ -43,10 +49,13 @@ class RawTextModel(CheckedModel):
 
     def preprocess_samples(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """What the model would be fed for these samples: padded to the next of a few widths."""
-        y, sample_weight = as_labels(y), as_labels(sample_weight, "weights")
-        if self._is_raw(x):
+        is_raw = self._is_raw(x)
+        y = as_labels(y, any_dtype=is_raw and is_called(self.preprocessor))
+        sample_weight = as_labels(sample_weight, "weights")
+        if is_raw:
             rng = np.random.default_rng(new_seed())
-            x, y, sample_weight = self._learn()(as_texts(x), y, sample_weight, rng)
+            samples = self._fitting_preprocessor(needs_labels=False).samples
+            x, y, sample_weight = samples(as_texts(x), y, sample_weight, rng)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def fit(
@@ -101,7 +110,7 @@ class RawTextModel(CheckedModel):
                     y, sample_weight = _cut(y, 0, n), _cut(sample_weight, 0, n)
                 order = "shuffled" if shuffle else "given"
                 batches = self._batches(errors, texts, y, sample_weight, batch_size, order, seed=None)
-                x, y, sample_weight, batch_size, shuffle = batches.feed(), None, None, None, False
+                x, y, sample_weight, batch_size, shuffle = batches, None, None, None, False
                 validation_split = 0.0
             else:
                 x, y, sample_weight = self._checked(errors, x, y, sample_weight, self._learn, None, shuffle)
@@ -138,7 +147,7 @@ class RawTextModel(CheckedModel):
         check_size("batch_size", batch_size)
         with self._loop() as errors:
             if self._is_raw(x):
-                x = self._batches(errors, as_texts(x), y, sample_weight, batch_size).feed()
+                x = self._batches(errors, as_texts(x), y, sample_weight, batch_size)
                 batch_size = y = sample_weight = None
             else:
                 x, y, sample_weight = self._checked(errors, x, y, sample_weight, self._learn, _TEST_SEED)
@@ -216,18 +225,16 @@ class RawTextModel(CheckedModel):
     def _is_raw_dataset(self, x: Any) -> bool:
         return self.preprocessor is not None and is_tf_dataset(x) and holds_texts(x)
 
-    def _fitting_preprocessor(self) -> LimitedPreprocessor | CalledPreprocessor:
-        """The preprocessor, known to make no longer texts than the encoder reads."""
+    def _fitting_preprocessor(self, needs_labels: bool = True) -> LimitedPreprocessor | CalledPreprocessor:
+        """The preprocessor, known to make no longer texts than the encoder reads.
+
+        ``needs_labels`` is whether samples without labels are refused, where it is called.
+        """
         assert self.preprocessor is not None
+        if isinstance(self.preprocessor, Preprocessor):
+            check_fits(self.preprocessor, self.backbone)
         if is_called(self.preprocessor):
-            return CalledPreprocessor(self.preprocessor)
-        kept, most = self.preprocessor.sequence_length, self.backbone.max_sequence_length
-        if kept > most:
-            raise SettingError(
-                f"The preprocessor keeps {kept} ids of a text (sequence_length)",
-                f"at most {most}, the encoder's max_sequence_length",
-                f"set preprocessor.sequence_length = {most}",
-            )
+            return CalledPreprocessor(self.preprocessor, self._checked_result, needs_labels)
         return LimitedPreprocessor(self.preprocessor, self.backbone)
 
     def _learn(self) -> Any:
@@ -251,12 +258,14 @@ class RawTextModel(CheckedModel):
         predicts = samples == self._answer
         if predicts and is_text(y):
             x = (x, y)  # pairs, since labels are numbers
-        y, sample_weight = (None, None) if predicts else (as_labels(y), self._checked_weights(sample_weight))
+        if predicts:
+            y = sample_weight = None
         if not self._is_raw(x):
+            sample_weight = self._checked_weights(sample_weight)
             return x, self._checked_batch(x, y, sample_weight, has_labels=not predicts), sample_weight
         texts = as_texts(x)
         if not predicts:
-            y = self._checked_samples(texts, y, sample_weight)
+            y, sample_weight = self._checked_samples(texts, y, sample_weight)
         return samples()(texts, y, sample_weight, rng)
 
     def _checked(
@@ -272,14 +281,15 @@ class RawTextModel(CheckedModel):
         """``x`` that is no texts, labels and weights as Keras takes them: checked here, or batch by batch."""
         if self._is_raw_dataset(x):
             made = errors.keeping(self._checking(samples))
-            return map_texts(x, made, seed), y, sample_weight
+            return self._followed(map_texts(x, made, seed, is_called(self.preprocessor))), y, sample_weight
         if is_tf_dataset(x):
-            check = partial(self._checked_batch, has_labels=samples != self._answer)
-            return map_features(x, errors.keeping(check), self._label_rank()), y, sample_weight
+            check = partial(self._checked_batch, has_labels=samples != self._answer, follow=False)
+            x = map_features(x, errors.keeping(check), self._label_rank())
+            return self._followed(x), y, sample_weight
         if is_stream(x):
             if y is None and sample_weight is None:  # else Keras refuses them
                 prepare = errors.keeping(partial(self._prepared, samples))
-                x = prepared(x, prepare, self._is_raw, seed, shuffle)
+                x = self._followed(prepared(x, prepare, self._is_raw, seed, shuffle))
             return x, y, sample_weight
         if is_foreign_loader(x):
             return x, y, sample_weight
@@ -292,7 +302,7 @@ class RawTextModel(CheckedModel):
 
         def checked(texts: Texts, y: Any, sample_weight: Any, rng: np.random.Generator) -> Any:
             if samples != self._answer:
-                y = self._checked_samples(texts, y, sample_weight)
+                y, sample_weight = self._checked_samples(texts, y, sample_weight, follow=False)
             return made(texts, y, sample_weight, rng)
 
         return checked
@@ -308,7 +318,7 @@ class RawTextModel(CheckedModel):
         if not self._is_raw(x):
             parts = self._checked(errors, x, y, sample_weight, self._learn, _TEST_SEED)
             return keras.utils.pack_x_y_sample_weight(*parts)
-        return self._batches(errors, as_texts(x), y, sample_weight, batch_size).feed()
+        return self._batches(errors, as_texts(x), y, sample_weight, batch_size)
 
     def _batches(
         self,
@@ -319,11 +329,12 @@ class RawTextModel(CheckedModel):
         batch_size: int | None,
         order: str = "given",
         seed: int | None = _TEST_SEED,
-    ) -> TextBatches:
-        y, sample_weight = as_labels(y), self._checked_weights(sample_weight)
-        y = self._checked_samples(texts, y, sample_weight)
+    ) -> Any:
+        """What Keras' loops of the active backend take for raw texts."""
+        y, sample_weight = self._checked_samples(texts, y, sample_weight)
         size = batch_size or BATCH_SIZE
-        return TextBatches(texts, errors.keeping(self._learn()), y, sample_weight, size, order, seed)
+        samples = errors.keeping(self._learn())
+        return self._followed(TextBatches(texts, samples, y, sample_weight, size, order, seed).feed())
 
 
 def first_texts(texts: Texts, batch_size: int | None, steps: int | None) -> Texts:

@@ -25,6 +25,7 @@ from sparkxlmr.models.preprocessing_layer import (
     ragged_tensor,
 )
 from sparkxlmr.models.texts import as_column, is_one
+from sparkxlmr.presets.config import check_count
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
 from sparkxlmr.text.families import tokenizer_for
@@ -55,7 +56,8 @@ class Tokenizer(PreprocessingLayer):
     The family's rule on the text floor is at hand as :attr:`text`.
 
     Raises:
-        SettingError: a ``dtype`` that holds no ids, or ``settings`` that the family has not.
+        SettingError: a ``dtype`` that holds no ids, a ``sequence_length`` below 1, or ``settings``
+            that the family has not.
         PresetNotFoundError, DamagedModelError, NotAPresetError: no file, no SentencePiece model, or one of
             another family.
 
@@ -85,6 +87,8 @@ class Tokenizer(PreprocessingLayer):
         # Not tracked: Keras and TensorFlow would replace dicts and lists by wrappers.
         object.__setattr__(self, "settings", dict(settings or {}))
         self.set_proto(proto)
+        if sequence_length is not None:
+            sequence_length = check_count("sequence_length", sequence_length)
         self.sequence_length = sequence_length
         self.add_bos = add_bos
         self.add_eos = add_eos

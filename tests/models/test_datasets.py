@@ -92,3 +92,38 @@ def test_a_preprocessor_maps_data_sets(family):
     (first, labels, weight), (second, *_) = mapped
     assert labels.shape == weight.shape == first["mask_positions"].shape == (4, 6)
     assert (first["mask_positions"].numpy() != second["mask_positions"].numpy()).any()
+
+
+def test_ranks_that_change_between_datasets(tiny):
+    """Labels and weights of (n,), then (n, 1), on one traced model: texts and integers."""
+    weights = np.array([0.0, 1.0, 0.5, 1.0], "float32")
+    column = np.array(LABELS)[:, None]
+    for x in (SENTENCES, tiny.preprocessor(SENTENCES)):
+        expected = tiny.evaluate(batches(x, LABELS, weights), verbose=0)
+        found = tiny.evaluate(batches(x, LABELS, weights[:, None]), verbose=0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        for data in (batches(x, LABELS, weights), batches(x, column, weights[:, None])):
+            assert np.isfinite(tiny.fit(data, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize("kind", ["texts", "integers"])
+def test_ranks_that_change_for_regression(families, kind):
+    model = families["xlm_roberta"].classifier(num_classes=1, output_function="identity")
+    model.run_eagerly = False
+    x = SENTENCES if kind == "texts" else model.preprocessor(SENTENCES)
+    y, weights = np.array([0.1, 0.2, 0.3, 0.4], "float32"), np.ones(4, "float32")
+    data = batches(x, y), batches(x, y[:, None]), batches(x, y, weights), batches(x, y, weights[:, None])
+    for one in data:
+        assert np.isfinite(model.fit(one, verbose=0).history["loss"][0])
+    expected = model.evaluate(data[1], verbose=0)
+    np.testing.assert_allclose(model.evaluate(data[0], verbose=0), expected, rtol=1e-4)
+    # While the rank of validation labels differs, several steps follow.
+    history = model.fit(data[0].repeat(2), validation_data=data[1], epochs=2, verbose=0).history
+    assert np.isfinite(history["val_loss"]).all()
+
+
+def test_text_labels_in_a_dataset_are_refused(families):
+    model = families["xlm_roberta"].classifier()
+    for x in (SENTENCES, model.preprocessor(SENTENCES)):
+        with pytest.raises(InputError, match="labels are of dtype"):
+            model.fit(batches(x, ["zero", "one", "two", "one"]), verbose=0)
