@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
@@ -254,15 +254,25 @@ def check_count(name: str, value: Any, most: int | None = None) -> int:
     return count
 
 
+def _is_within(compare: Callable[[], bool]) -> bool:
+    """Whether a comparison holds; False for values that cannot be compared with numbers."""
+    try:
+        return bool(compare())
+    except (TypeError, ValueError):
+        return False
+
+
 def check_dropout(value: float) -> float:
-    if not 0 <= value < 1:
-        raise SettingError(f"dropout is {value!r}", "a number from 0 to below 1", "0.1 is usual")
+    if not _is_within(lambda: 0 <= value < 1):
+        raise SettingError(f"dropout is {value!r:.100}", "a number from 0 to below 1", "0.1 is usual")
     return value if isinstance(value, int) else float(value)
 
 
 def check_epsilon(value: float) -> float:
-    if not 0 < value < 1:
-        raise SettingError(f"layer_norm_epsilon is {value}", "a small positive number", "1e-5 is usual")
+    if not _is_within(lambda: 0 < value < 1):
+        raise SettingError(
+            f"layer_norm_epsilon is {value!r:.100}", "a small positive number", "1e-5 is usual"
+        )
     return float(value)
 
 

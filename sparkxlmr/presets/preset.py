@@ -194,11 +194,15 @@ class Preset(Description):
 
         Raises:
             NotAPresetError: the preset was saved without its tokenizer, or its ``tokenizer.json`` holds
-                another kind of tokenizer.
+                another kind of tokenizer, or other pieces than the SentencePiece model beside it.
         """
         if self._has_fast_tokenizer_only:
             return hugging_face_tokenizer.rebuilt_model(self.vocabulary_path, self.config.family)[0]
-        return self.vocabulary().read_bytes()
+        proto = self.vocabulary().read_bytes()
+        if self.layout == HUGGING_FACE and (self.path / hugging_face_tokenizer.FAST_TOKENIZER).is_file():
+            tokenizer = tokenizer_for(self.config.family, proto, self.tokenizer_settings)
+            hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
+        return proto
 
     def text_tokenizer(self) -> SentencePieceTokenizer:
         """The family's tokenizer over the preset's vocabulary, with its settings.
@@ -215,8 +219,6 @@ class Preset(Description):
                 "an embedding for each id",
                 "copy or fetch the preset again; vocabulary and weights are of two models",
             )
-        if self.layout == HUGGING_FACE and not self._has_fast_tokenizer_only:
-            hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
         return tokenizer
 
     def vocabulary(self) -> Path:
