@@ -13,7 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
+from sparkxlmr.errors import (
+    DamagedModelError,
+    NotAPresetError,
+    PresetNotFoundError,
+    SparkxlmrError,
+    WrongTypeError,
+)
 from sparkxlmr.presets import (
     hugging_face,
     hugging_face_tokenizer,
@@ -104,7 +110,9 @@ class Preset(Description):
                 )
             preset = cls._described(path)
             preset._check_files()
-        except SparkxlmrError:
+        except SparkxlmrError as error:
+            if isinstance(error, WrongTypeError):
+                raise _invalid_json_error(path, error) from error
             raise
         except OSError as error:
             raise PresetNotFoundError(
@@ -114,11 +122,7 @@ class Preset(Description):
             ) from error
         # What reading a value of any other kind than the expected one can raise.
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise NotAPresetError(
-                f"A JSON file of {path} holds something else than a preset's does: {error!r:.200}",
-                "the files as save_to_preset, keras-hub or Hugging Face write them",
-                "copy or fetch the preset again",
-            ) from error
+            raise _invalid_json_error(path, error) from error
         return preset
 
     @classmethod
@@ -317,3 +321,11 @@ class Preset(Description):
                     f"sha256 {str(wanted)[:12]}..., as {keras_hub.METADATA} records it",
                     "copy or fetch the preset again",
                 )
+
+
+def _invalid_json_error(path: Path, error: Exception) -> NotAPresetError:
+    return NotAPresetError(
+        f"A JSON file of {path} holds something else than a preset's does: {error!r:.200}",
+        "the files as save_to_preset, keras-hub or Hugging Face write them",
+        "copy or fetch the preset again",
+    )

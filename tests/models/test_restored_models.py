@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from sparkxlmr.errors import InputError, NotAPresetError, SettingError, WrongTypeError
+from sparkxlmr.errors import InputError, NotAPresetError, WrongTypeError
 from sparkxlmr.models import (
     TextClassifier,
     Tokenizer,
@@ -172,11 +172,11 @@ def test_keras_file_with_function_preprocessor_loads(families, tmp_path):
     assert keras.saving.load_model(path, compile=False).preprocessor is registered_preprocess
 
 
-@pytest.mark.parametrize("dropout", [None, "a", [0.1], float("nan")])
+@pytest.mark.parametrize("dropout", [None, "a", [0.1]])
 def test_dropout_of_other_type_is_refused(families, dropout):
-    with pytest.raises(SettingError, match="dropout is "):
+    with pytest.raises(WrongTypeError, match=r"dropout is .*a number"):
         BackboneConfig(9, 1, 1, 4, 4, dropout=dropout)
-    with pytest.raises(SettingError, match="layer_norm_epsilon is "):
+    with pytest.raises(WrongTypeError, match=r"layer_norm_epsilon is .*a number"):
         BackboneConfig(9, 1, 1, 4, 4, layer_norm_epsilon=dropout)
 
 
