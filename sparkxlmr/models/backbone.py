@@ -9,11 +9,12 @@ from typing import Any, ClassVar, TypeVar
 
 import keras
 
+from sparkxlmr.errors import WrongTypeError
 from sparkxlmr.models import families, lora, weights
 from sparkxlmr.models.arguments import known_arguments, refuse_unknown
 from sparkxlmr.models.checked_model import own_inputs
 from sparkxlmr.models.families import classproperty
-from sparkxlmr.models.trainable import keras_state, layer_flags, restored, set_layer_flags
+from sparkxlmr.models.trainable import keras_state, layer_flags, make_restored, restored, set_layer_flags
 from sparkxlmr.presets.config import BackboneConfig, check_count
 from sparkxlmr.presets.contents import Contents, KerasState
 from sparkxlmr.presets.preset import Preset
@@ -49,6 +50,17 @@ def constructor_arguments(cls: type, base: type) -> list[str]:
     """The arguments that users can pass to a backbone's or task's constructor."""
     graph = ("config", "inputs", "outputs")  # what a family hands to the base class
     return [name for name in known_arguments(cls, base) if name not in graph]
+
+
+def check_backbone(task_class: type, backbone: Any) -> None:
+    """Raise WrongTypeError if ``backbone`` is not a :class:`Backbone`."""
+    if not isinstance(backbone, Backbone):
+        raise WrongTypeError(
+            f"{task_class.__name__} was called with the backbone {backbone!r:.80} of type "
+            f"{type(backbone).__name__}",
+            "a Backbone of this package",
+            f"pass Backbone.from_preset(...), or call {task_class.__name__}.from_preset(...)",
+        )
 
 
 class Backbone(keras.Model):
@@ -116,7 +128,7 @@ class Backbone(keras.Model):
         """
         opened = Preset.open(preset)
         made = families.class_for(cls, opened, "backbone")
-        backbone = made.from_shape(opened.config, **{**made.saved_state(opened), **kwargs})
+        backbone = made.from_opened(opened, **kwargs)
         if load_weights:
             weights.assign(backbone, opened.weights(head=False))
         return backbone
@@ -125,6 +137,16 @@ class Backbone(keras.Model):
     def saved_state(cls, preset: Preset) -> dict[str, Any]:
         """The constructor's arguments for the name and the frozen layers that a preset keeps."""
         return restored(preset.encoder_state, families.default_name(cls.family, "backbone"))
+
+    @classmethod
+    def from_opened(cls: type[B], preset: Preset, **kwargs: Any) -> B:
+        """Return the encoder of an open preset with random weights; ``kwargs`` replace what is stored."""
+        accepted = constructor_arguments(cls, Backbone)
+        return make_restored(
+            lambda state: cls.from_shape(preset.config, **state, **kwargs),
+            {name: value for name, value in cls.saved_state(preset).items() if name not in kwargs},
+            accepted,
+        )
 
     @classmethod
     def from_shape(cls: type[B], config: BackboneConfig, **kwargs: Any) -> B:

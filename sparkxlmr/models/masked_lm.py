@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from sparkxlmr.errors import InputError, SettingError
-from sparkxlmr.models.backbone import Backbone, text_inputs
+from sparkxlmr.models.backbone import Backbone, check_backbone, text_inputs
 from sparkxlmr.models.batches import TextBatches
 from sparkxlmr.models.called_preprocessor import check_segments, is_called
 from sparkxlmr.models.fill_mask import fill_masks
@@ -51,6 +51,7 @@ class MaskedLM(Task):
         layer_norm_epsilon: float = 1e-5,
         **kwargs: Any,
     ) -> None:
+        check_backbone(type(self), backbone)
         usual = MaskedLMConfig.of_keras_hub(backbone.shape())
         config = MaskedLMConfig(activation or usual.activation, layer_norm_epsilon)
         # === Layers ===

@@ -19,7 +19,8 @@ from sparkxlmr.models.called_preprocessor import check_callable, is_called
 from sparkxlmr.models.families import classproperty
 from sparkxlmr.models.preprocessor import Preprocessor
 from sparkxlmr.models.raw_texts import RawTextModel
-from sparkxlmr.models.trainable import keras_state, restored, set_layer_flags
+from sparkxlmr.models.saved_preprocessor import deserialize_preprocessor, serialize_preprocessor
+from sparkxlmr.models.trainable import keras_state, make_restored, restored, set_layer_flags
 from sparkxlmr.presets import keras_hub_weights
 from sparkxlmr.presets.config import TaskConfig
 from sparkxlmr.presets.contents import Contents, KerasState
@@ -162,7 +163,7 @@ class Task(RawTextModel):
         backbone["config"]["dtype"] = serialized_dtype(self)  # the head takes the encoder's
         return {
             "backbone": backbone,
-            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+            "preprocessor": serialize_preprocessor(self.preprocessor),
             "name": self.name,
             "trainable": self.trainable,
             **flags_in_config(self),
@@ -170,10 +171,12 @@ class Task(RawTextModel):
 
     @classmethod
     def from_config(cls: type[K], config: dict[str, Any], custom_objects: Any = None) -> K:
+        read = {
+            "backbone": keras.saving.deserialize_keras_object,
+            "preprocessor": deserialize_preprocessor,
+        }
         parts: dict[str, Any] = {
-            name: keras.saving.deserialize_keras_object(config[name], custom_objects=custom_objects)
-            for name in ("backbone", "preprocessor")
-            if name in config
+            name: read[name](config[name], custom_objects=custom_objects) for name in read if name in config
         }
         return cls(**{**config, **parts})
 
@@ -213,12 +216,19 @@ class Task(RawTextModel):
         if "preprocessor" not in kwargs:
             preprocessor = made.preprocessor_cls.from_opened(opened) if opened.has_tokenizer else None
             kwargs["preprocessor"] = preprocessor
-        encoder = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
-        encoder = {**made.backbone_cls.saved_state(opened), **encoder}
+        dtype = {"dtype": kwargs.pop("dtype")} if "dtype" in kwargs else {}
         # A new head is none that was saved: its name and flags are those of a new model.
         state = KerasState() if head is None else opened.task_state
-        settings = {**(head or {}), **restored(state, made.default_name()), **kwargs}
-        model = made(made.backbone_cls.from_shape(opened.config, **encoder), **settings)
+        settings = {**(head or {}), **kwargs}
+        accepted = constructor_arguments(made, Task)
+        if settings.get("output_function") is None and "output_function" not in accepted:
+            settings.pop("output_function", None)  # a user's class that was written before this argument
+        backbone = made.backbone_cls.from_opened(opened, **dtype)
+        model = make_restored(
+            lambda state: made(backbone, **state, **settings),
+            {k: v for k, v in restored(state, made.default_name()).items() if k not in settings},
+            accepted,
+        )
         if load_weights and (head is None or not load_head):
             weights.assign(model.backbone, opened.weights(head=False))
         elif load_weights:

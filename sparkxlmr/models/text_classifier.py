@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +11,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from sparkxlmr.errors import SettingError
-from sparkxlmr.models.backbone import Backbone
+from sparkxlmr.errors import InputError, SettingError
+from sparkxlmr.models.backbone import Backbone, check_backbone
 from sparkxlmr.models.layers import dense
 from sparkxlmr.models.preprocessor import TextClassifierPreprocessor
 from sparkxlmr.models.task import Task
@@ -27,6 +28,9 @@ from sparkxlmr.presets.contents import Contents, default_labels, label_names
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preset
 from sparkxlmr.text.finite import check_finite
+
+# Losses that compare each output with a label of its own.
+_ELEMENTWISE_LOSSES = (keras.losses.BinaryCrossentropy, keras.losses.MeanSquaredError)
 
 
 class ScoredLabel(NamedTuple):
@@ -59,6 +63,7 @@ class TextClassifier(Task):
     Raises:
         SettingError: a number that no head can have, label names that are not one a class, or an unknown
             output function.
+        WrongTypeError: ``backbone`` is not a :class:`Backbone`.
     """
 
     kind = "text_classifier"
@@ -75,6 +80,7 @@ class TextClassifier(Task):
         output_function: str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_backbone(type(self), backbone)
         num_classes, dropout = check_count("num_classes", num_classes), check_dropout(dropout)
         is_linear = keras.activations.get(activation) is keras.activations.linear
         check_output_function(output_function, None if is_linear else activation)
@@ -120,10 +126,11 @@ class TextClassifier(Task):
 
         That is Adam (5e-5, for ALBERT 1e-5; too low for the tiny models of this package, see
         docs/coming_from_keras_hub.md), sparse categorical cross-entropy (from logits unless
-        ``activation`` is softmax) and sparse categorical accuracy. With one class, for which that loss is
-        always 0, it is binary cross-entropy with binary accuracy, or the mean squared error where
-        ``output_function`` is ``"identity"`` (regression), as in transformers. On TensorFlow ``jit_compile``
-        is off unless asked for: XLA would compile anew for every width that the batches bring.
+        ``activation`` is softmax) and sparse categorical accuracy. As in transformers, the loss is the mean
+        squared error where ``output_function`` is ``"identity"`` (regression), and binary cross-entropy with
+        binary accuracy where it is ``"sigmoid"`` (multi-label: labels of shape (n, classes) of 0 and 1) or
+        there is one class, for which sparse categorical cross-entropy is always 0. On TensorFlow
+        ``jit_compile`` is off by default: XLA would compile again for every width of the batches.
         """
         usual_loss, usual_metric = self._usual_loss_and_metric()
         if isinstance(loss, str) and loss == "auto":
@@ -132,14 +139,34 @@ class TextClassifier(Task):
             metrics = [usual_metric]
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
 
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **kwargs: Any
+    ) -> Any:
+        """As ``keras.Model.compute_loss``.
+
+        Raises:
+            InputError: the loss compares each class with a label, and the labels are not (n, classes).
+        """
+        compares_each = isinstance(self.loss, _ELEMENTWISE_LOSSES)
+        if self.num_classes > 1 and compares_each and tuple(y.shape)[1:] != (self.num_classes,):
+            # The backends broadcast (n, 1), and (n,) where n is the number of classes.
+            raise InputError(
+                f"The labels have the shape {tuple(y.shape)}, and the loss is {type(self.loss).__name__}",
+                f"(n, {self.num_classes}), a number for each class",
+                "pass one row of numbers for each text; for class indices compile with "
+                "loss='sparse_categorical_crossentropy', or leave output_function out",
+            )
+        return super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **kwargs)
+
     def _usual_loss_and_metric(self) -> tuple[Any, Any]:
         losses, metrics = keras.losses, keras.metrics
-        if self.num_classes > 1:
+        is_multi_label = self.output_function == output_functions.SIGMOID
+        if self.output_function == output_functions.IDENTITY:
+            return losses.MeanSquaredError(), metrics.MeanSquaredError()
+        if self.num_classes > 1 and not is_multi_label:
             from_logits = self.activation is not keras.activations.softmax
             loss = losses.SparseCategoricalCrossentropy(from_logits=from_logits)
             return loss, metrics.SparseCategoricalAccuracy()
-        if self.output_function == output_functions.IDENTITY:
-            return losses.MeanSquaredError(), metrics.MeanSquaredError()
         has_logits = self.activation is keras.activations.linear
         threshold = 0.0 if has_logits else 0.5
         return losses.BinaryCrossentropy(from_logits=has_logits), metrics.BinaryAccuracy(threshold=threshold)
@@ -239,9 +266,10 @@ class TextClassifier(Task):
             WeightsError: a weight too large for float16.
             OutputError: the folder cannot be written.
         """
-        if max_shard_size is not None and not isinstance(max_shard_size, (int, float)):
-            classes, max_shard_size = max_shard_size, 10
-        return write_preset(preset_dir, self.contents(classes), weights_dtype, max_shard_size)
+        size: Any = max_shard_size
+        if size is not None and not isinstance(size, Real):
+            classes, size = size, 10
+        return write_preset(preset_dir, self.contents(classes), weights_dtype, size)
 
     def contents(self, labels: Sequence[str] | None = None) -> Contents:
         return super().contents(self.classes if labels is None else labels)
@@ -261,7 +289,7 @@ class TextClassifier(Task):
         # Names that only stand in for missing ones are not the model's own.
         own = preset.labels != default_labels(task.num_classes)
         head = {**vars(task), "classes": preset.labels if own else None}
-        if asked.get("activation") is not None:
+        if keras.activations.get(asked.get("activation")) is not keras.activations.linear:
             head["output_function"] = None  # the caller's activation takes its place
         return head
 

@@ -24,7 +24,7 @@ from sparkxlmr.models.preprocessing_layer import (
     ragged_outputs,
     ragged_tensor,
 )
-from sparkxlmr.models.texts import as_column, is_one
+from sparkxlmr.models.texts import as_column
 from sparkxlmr.presets.config import check_count
 from sparkxlmr.presets.preset import Preset
 from sparkxlmr.presets.writer import write_preprocessor
@@ -131,10 +131,10 @@ class Tokenizer(PreprocessingLayer):
             return self._tokenize_in_graph(inputs)
         rows = self._rows(as_column(inputs))
         if self.sequence_length is None:
-            return rows[0] if is_one(inputs) else rows
+            return rows[0] if _is_one_text(inputs) else rows
         found = np.array(rows, None if self.dtype == "string" else self.dtype)
         found = found.reshape(len(rows), self.sequence_length)
-        return found[0] if is_one(inputs) else found
+        return found[0] if _is_one_text(inputs) else found
 
     def _rows(self, texts: list[str]) -> list[list[Any]]:
         """Ids or pieces of each text; all of ``sequence_length`` where there is one."""
@@ -339,6 +339,11 @@ class Tokenizer(PreprocessingLayer):
         # Never a path here: a model file from outside must not make this process read another file.
         proto = config["proto"]
         return cls(**{**config, "proto": _from_base64(proto) if isinstance(proto, str) else proto})
+
+
+def _is_one_text(inputs: Any) -> bool:
+    # A tuple is a batch: unlike preprocessors, tokenizers have no pairs.
+    return isinstance(inputs, (str, bytes)) or getattr(inputs, "shape", None) == ()
 
 
 def _checked(dtype: Any) -> str:

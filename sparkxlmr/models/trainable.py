@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from sparkxlmr.errors import SettingError
 from sparkxlmr.presets.contents import KerasState
+
+T = TypeVar("T")
 
 
 def layer_flags(model: Any) -> dict[str, bool]:
@@ -64,6 +66,26 @@ def restored(state: KerasState, default_name: str) -> dict[str, Any]:
     if state.layer_trainable:
         settings["layer_trainable"] = state.layer_trainable
     return settings
+
+
+def make_restored(make: Callable[[dict[str, Any]], T], state: Mapping[str, Any], accepted: list[str]) -> T:
+    """Return a model with the arguments of :func:`restored` set.
+
+    A user's subclass may accept neither these arguments nor ``**kwargs``: flags are then set on the new
+    model, and the name is the one that Keras chooses.
+
+    Args:
+        make: the constructor, called with those of the arguments that the class accepts.
+        state: what :func:`restored` returned.
+        accepted: the names of the arguments that the class accepts.
+    """
+    model = make({name: value for name, value in state.items() if name in accepted})
+    if "trainable" in state and "trainable" not in accepted:
+        model.trainable = state["trainable"]  # type: ignore[attr-defined]
+    # Setting a model's own flag sets those of all its layers, so the flags of single layers are set again.
+    if "layer_trainable" in state and not {"trainable", "layer_trainable"} <= set(accepted):
+        set_layer_flags(model, state["layer_trainable"])
+    return model
 
 
 def stored_name(model: Any, default: str) -> str:

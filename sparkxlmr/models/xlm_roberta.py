@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from sparkxlmr.models.backbone import Backbone, text_inputs
+from sparkxlmr.models.backbone import Backbone, check_backbone, text_inputs
 from sparkxlmr.models.layers import (
     PositionEmbedding,
     TokenAndPositionEmbedding,
@@ -177,6 +177,7 @@ class XLMRobertaTextClassifier(TextClassifier):
         dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
+        check_backbone(type(self), backbone)
         super().__init__(
             backbone,
             num_classes,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-from sparkxlmr.errors import SettingError
+from sparkxlmr.errors import SettingError, WrongTypeError
 from sparkxlmr.presets.output_function import OUTPUT_FUNCTIONS
 
 # Far above any model's, and low enough that a spoilt number is refused before lists of that length are made.
@@ -254,13 +254,25 @@ def check_count(name: str, value: Any, most: int | None = None) -> int:
     return count
 
 
+def _check_number(name: str, value: Any, usual: str) -> None:
+    """Raise WrongTypeError if ``value`` cannot be compared with numbers."""
+    try:
+        bool(value >= 0)
+    except (TypeError, ValueError) as error:
+        raise WrongTypeError(
+            f"{name} is {value!r:.100} of type {type(value).__name__}", "a number", f"{usual} is usual"
+        ) from error
+
+
 def check_dropout(value: float) -> float:
+    _check_number("dropout", value, "0.1")
     if not 0 <= value < 1:
         raise SettingError(f"dropout is {value!r}", "a number from 0 to below 1", "0.1 is usual")
     return value if isinstance(value, int) else float(value)
 
 
 def check_epsilon(value: float) -> float:
+    _check_number("layer_norm_epsilon", value, "1e-5")
     if not 0 < value < 1:
         raise SettingError(f"layer_norm_epsilon is {value}", "a small positive number", "1e-5 is usual")
     return float(value)

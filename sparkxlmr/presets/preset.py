@@ -13,7 +13,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparkxlmr.errors import DamagedModelError, NotAPresetError, PresetNotFoundError, SparkxlmrError
+from sparkxlmr.errors import (
+    DamagedModelError,
+    NotAPresetError,
+    PresetNotFoundError,
+    SparkxlmrError,
+    WrongTypeError,
+)
 from sparkxlmr.presets import (
     hugging_face,
     hugging_face_tokenizer,
@@ -104,7 +110,9 @@ class Preset(Description):
                 )
             preset = cls._described(path)
             preset._check_files()
-        except SparkxlmrError:
+        except SparkxlmrError as error:
+            if isinstance(error, WrongTypeError):
+                raise _invalid_json_error(path, error) from error
             raise
         except OSError as error:
             raise PresetNotFoundError(
@@ -114,11 +122,7 @@ class Preset(Description):
             ) from error
         # What reading a value of any other kind than the expected one can raise.
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise NotAPresetError(
-                f"A JSON file of {path} holds something else than a preset's does: {error!r:.200}",
-                "the files as save_to_preset, keras-hub or Hugging Face write them",
-                "copy or fetch the preset again",
-            ) from error
+            raise _invalid_json_error(path, error) from error
         return preset
 
     @classmethod
@@ -200,11 +204,15 @@ class Preset(Description):
 
         Raises:
             NotAPresetError: the preset was saved without its tokenizer, or its ``tokenizer.json`` holds
-                another kind of tokenizer.
+                another kind of tokenizer, or other pieces than the SentencePiece model beside it.
         """
         if self._has_fast_tokenizer_only:
             return hugging_face_tokenizer.rebuilt_model(self.vocabulary_path, self.config.family)[0]
-        return self.vocabulary().read_bytes()
+        proto = self.vocabulary().read_bytes()
+        if self.layout == HUGGING_FACE and (self.path / hugging_face_tokenizer.FAST_TOKENIZER).is_file():
+            tokenizer = tokenizer_for(self.config.family, proto, self.tokenizer_settings)
+            hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
+        return proto
 
     def text_tokenizer(self) -> SentencePieceTokenizer:
         """The family's tokenizer over the preset's vocabulary, with its settings.
@@ -221,8 +229,6 @@ class Preset(Description):
                 "an embedding for each id",
                 "copy or fetch the preset again; vocabulary and weights are of two models",
             )
-        if self.layout == HUGGING_FACE and not self._has_fast_tokenizer_only:
-            hugging_face_tokenizer.check_same_vocabulary(self.path, tokenizer)
         return tokenizer
 
     def _tokenizer(self, proto: bytes) -> SentencePieceTokenizer:
@@ -331,3 +337,11 @@ class Preset(Description):
                     f"sha256 {str(wanted)[:12]}..., as {keras_hub.METADATA} records it",
                     "copy or fetch the preset again",
                 )
+
+
+def _invalid_json_error(path: Path, error: Exception) -> NotAPresetError:
+    return NotAPresetError(
+        f"A JSON file of {path} holds something else than a preset's does: {error!r:.200}",
+        "the files as save_to_preset, keras-hub or Hugging Face write them",
+        "copy or fetch the preset again",
+    )

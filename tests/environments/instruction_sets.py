@@ -34,6 +34,14 @@ TESTS = (
     "tests/runtime/test_precision_choice.py",
     "tests/runtime/test_predictor.py",
 )
+# What choices of precision and int8 depend on; the smallest set of instructions runs all of the above.
+PRECISION_TESTS = (
+    "tests/runtime/test_devices.py",
+    "tests/runtime/test_engines.py",
+    "tests/runtime/test_int8.py",
+    "tests/runtime/test_openvino_graph.py",
+    "tests/runtime/test_precision_choice.py",
+)
 _SPREAD = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile")
 _BF16, _FP16, _AMX = "avx512_bf16", "avx512_fp16", r"amx_\w+"
 
@@ -172,7 +180,8 @@ def main(python: Path | str = sys.executable, names: tuple[str, ...] = ()) -> No
             print(f"-- instruction set {level}", flush=True)
             environment = environment_of(level, folder, library)
             check_level(level, python, environment)
-            tests = [python, "-m", "pytest", "-p", "no:cacheprovider", *_SPREAD, *TESTS]
+            files = TESTS if level == "avx2" else PRECISION_TESTS
+            tests = [python, "-m", "pytest", "-p", "no:cacheprovider", *_SPREAD, *files]
             status = subprocess.run(tests, env=environment, cwd=CHECKOUT, check=False).returncode
             if status:
                 sys.exit(status)
