@@ -286,7 +286,7 @@ def on_tensors(preprocess: Callable[[Any], Any], x: Any) -> Any:
 
 def _decoded(labels: Any) -> Any:
     """Labels with ``str`` in place of the bytes that TensorFlow has for text."""
-    if getattr(labels, "dtype", None) != object:
+    if getattr(getattr(labels, "dtype", None), "kind", None) != "O":
         return labels
     texts = [part.decode("utf-8", "replace") if isinstance(part, bytes) else part for part in labels.flat]
     return np.array(texts, dtype=object).reshape(labels.shape)
