@@ -53,16 +53,16 @@ def test_called_preprocessor_with_invalid_inputs(classifier, own, name):
             call()
 
 
-def test_called_preprocessor_with_invalid_inputs_in_tf_data(classifier, own):
+def test_called_preprocessor_with_invalid_inputs_in_tf_data(tiny, own):
     def shifted(texts):  # valid for the made-up text that the dataset's signature is taken from
         x = own(list(texts))
         return x if len(texts) == 1 else {**x, "token_ids": x["token_ids"] - 9}
 
-    classifier.preprocessor = shifted
+    tiny.preprocessor = shifted
     with pytest.raises(InputError, match="token_ids holds -"):
-        classifier.fit(tf_batches(SENTENCES, LABELS), verbose=0)
+        tiny.fit(tf_batches(SENTENCES, LABELS), verbose=0)
     with pytest.raises(InputError, match="token_ids holds -"):
-        classifier.predict(tf_batches(SENTENCES), verbose=0)
+        tiny.predict(tf_batches(SENTENCES), verbose=0)
 
 
 @pytest.mark.parametrize(
