@@ -492,7 +492,7 @@ def test_read_table_copies_what_spark_cannot_open(spark, here):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    half = pa.array([1.5, None], pa.float16())
+    half = pa.array([np.float16(1.5), None], pa.float16())
     pq.write_table(pa.table({"text": ["a", "b"], "half": half}), here / "half.parquet")
     assert [tuple(row) for row in read_table(spark, str(here / "half.parquet")).collect()] == [
         ("a", 1.5),
