@@ -6,8 +6,6 @@ from sparkxlmr.errors import SettingError
 
 OUTPUT_FORMATS = ("parquet", "csv", "jsonl")
 INPUT_FORMATS = (*OUTPUT_FORMATS, "tsv", "txt")
-#: Formats of lines of text, which have an encoding and may be compressed as a whole.
-TEXT_FORMATS = frozenset({"csv", "tsv", "jsonl", "txt"})
 
 SUFFIXES = {
     "parquet": "parquet",

@@ -189,13 +189,12 @@ def _longest_field() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON object: its value, its text, its first and last line; ``array`` is the number of the top-level
-    array that it is in, from 1, or 0."""
+    """A JSON object: its value, its text, its first line; ``array`` is the number of the top-level array that
+    it is in, from 1, or 0."""
 
     value: dict[str, Any]
     text: str
     line: int
-    last_line: int
     array: int
 
 
@@ -374,7 +373,7 @@ class _JsonSource:
                 continue
             text = self._text[start:end]
             self._advance(end)
-            return Document(value, text, line, self.line, array)
+            return Document(value, text, line, array)
 
     def _is_wrong(self, error: json.JSONDecodeError) -> bool:
         """Whether more text would not help: the fault is far before the end, and no string is open."""

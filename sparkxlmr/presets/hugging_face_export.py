@@ -30,24 +30,8 @@ def _mask(content: str) -> dict[str, Any]:
 
 
 _TOKENS: dict[str, dict[str, Any]] = {
-    "xlm_roberta": {
-        "bos_token": "<s>",
-        "cls_token": "<s>",
-        "eos_token": "</s>",
-        "mask_token": _mask("<mask>"),
-        "pad_token": "<pad>",
-        "sep_token": "</s>",
-        "unk_token": "<unk>",
-    },
-    "albert": {
-        "bos_token": "[CLS]",
-        "cls_token": "[CLS]",
-        "eos_token": "[SEP]",
-        "mask_token": _mask("[MASK]"),
-        "pad_token": "<pad>",
-        "sep_token": "[SEP]",
-        "unk_token": "<unk>",
-    },
+    family: {**tokens, "mask_token": _mask(tokens["mask_token"])}
+    for family, tokens in hugging_face_tokenizer.SPECIAL_TOKENS.items()
 }
 _IDS = {
     "xlm_roberta": {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1},

@@ -30,7 +30,8 @@ FILES = (TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, ADDED_TOKENS_FILE, FAST_TOKENIZER
 # Hugging Face's defaults of its slow AlbertTokenizer.
 ALBERT_NORMALIZATION = {"do_lower_case": True, "keep_accents": False, "remove_space": True}
 
-_STANDARD = {
+#: The family's own special tokens, by the keys of ``tokenizer_config.json``.
+SPECIAL_TOKENS = {
     "xlm_roberta": {
         "bos_token": "<s>",
         "cls_token": "<s>",
@@ -199,7 +200,7 @@ def _refuse_settings(told: Mapping[str, Any], architecture: Architecture, folder
                 f"{key} {plain!r}, or none",
                 f"remove {key} if the model was trained without it, else use another checkpoint",
             )
-    for key, standard in _STANDARD[architecture.family].items():
+    for key, standard in SPECIAL_TOKENS[architecture.family].items():
         value = told.get(key)
         content = value.get("content") if isinstance(value, Mapping) else value
         if content not in (None, standard):
@@ -261,7 +262,7 @@ def _added_tokens(
     """The tokens of the checkpoint that the family's tokenizer does not have by itself, in order of ids."""
     declared = _declared(told, fast, folder)
     further = [token for key in _FURTHER for token in _listed(told.get(key))]
-    standard = set(_STANDARD[architecture.family].values())
+    standard = set(SPECIAL_TOKENS[architecture.family].values())
     # White space beside a token is removed in any case, and the slow tokenizers match the family's own tokens
     # in the text as it is whatever `normalized` says: of these only the last flag changes ids. The id of
     # XLM-R's mask is the vocabulary's last: it is checked where the vocabulary is read anyway.
